@@ -1,0 +1,50 @@
+/* node.h - taking part in a dataflow as one of its nodes: private half of the
+ * "being a node" part of dora.h. One struct dora_node per node, on whatever
+ * thread or process it lives; several in one process are strangers to each
+ * other. */
+#ifndef DORA_NODE_H
+#define DORA_NODE_H
+
+#include "plane.h"
+
+/* Maps the memory named by the attachment (descriptors are duplicated) and
+ * becomes its node. The new node is freed with dora__node_detach. */
+DORA_MUST_CHECK
+int dora__node_attach(const struct dora__attachment *attachment,
+                      struct dora_node **ret_node, struct dora_error *err);
+/* Joins the dataflow and waits until the barrier opens. -ETIMEDOUT and -EINTR:
+ * call again. -ECANCELED: another node failed first (*err names it), or stop.
+ * Idempotent. */
+DORA_MUST_CHECK
+int dora__node_join(struct dora_node *node, int64_t timeout_ns,
+                    struct dora_error *err);
+/* No more sends: closes the outputs. Received samples and loans stay valid. */
+void dora__node_close(struct dora_node *node);
+/* Closes, and unmaps once the last sample and loan are gone. Takes NULL. */
+void dora__node_detach(struct dora_node *node);
+
+/* A forked child inherits the mapping but is nobody: from now on every function
+ * fails with -ECHILD or does nothing. Async-signal-safe. */
+void dora__node_orphan(struct dora_node *node);
+
+/* JSON texts; borrowed from the node. */
+const char *dora__node_config(const struct dora_node *node);
+const char *dora__node_descriptor(const struct dora_node *node);
+const char *dora__node_dataflow_id(const struct dora_node *node);
+unsigned dora__node_restart_count(const struct dora_node *node);
+size_t dora__node_output_count(const struct dora_node *node);
+const char *dora__node_output_id(const struct dora_node *node, size_t output);
+/* Whether anybody subscribes to the output now. */
+bool dora__node_heard(const struct dora_node *node, int output);
+
+/* The held sample that contains [data, data + size), or NULL: how a slice of a
+ * received value is sent on by reference. Adds a reference. */
+struct dora_sample *dora__node_find_sample(struct dora_node *node,
+                                           const void *data, size_t size);
+/* Where in the heaps file a loan's or sample's bytes lie. */
+uint64_t dora__loan_offset(const struct dora_loan *loan);
+uint64_t dora__sample_offset(const struct dora_sample *sample);
+/* Whether stop has been requested (the stream may still hold events). */
+bool dora__node_stopping(const struct dora_node *node);
+
+#endif

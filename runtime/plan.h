@@ -1,0 +1,73 @@
+/* plan.h - what will be made for a graph: memory, queues, limits. Arithmetic
+ * only; opens nothing. Every size a user can influence has its limit here. */
+#ifndef DORA_PLAN_H
+#define DORA_PLAN_H
+
+#include "graph.h"
+
+enum {
+    DORA__MAX_NODES = 4096,
+    DORA__MAX_SUBSCRIBERS = 63, /* of one output: bits 1..63 of holders */
+    DORA__MAX_QUEUE = 1 << 20,
+    DORA__MAX_OUTPUTS = 1 << 14,
+    DORA__MAX_RECORDS = 1 << 16, /* of one output */
+    DORA__ALL_RECORDS = 1 << 24, /* of a dataflow: 24 bits of an intent */
+};
+
+/* What the machine allows; read by the caller (machine.c), so that planning
+ * stays pure. 0: unknown or unlimited. */
+struct dora__machine {
+    uint64_t page_size;
+    uint64_t memory;        /* bytes usable: RAM and cgroup limits, less use */
+    uint64_t address_space; /* RLIMIT_AS */
+    uint64_t file_size;     /* RLIMIT_FSIZE */
+};
+
+struct dora__plan_node {
+    uint32_t first_input, input_count; /* in the plan's arrays */
+    uint32_t first_output, output_count;
+    uint64_t heap_at, heap_limit; /* place in the heaps file, page multiples */
+    uint64_t prefault;            /* bytes made resident before the barrier */
+    bool heap_wait;
+};
+
+struct dora__plan_output {
+    uint32_t node;
+    uint32_t first_record, record_limit; /* numbers of records it may use */
+    uint32_t subscriber_count;
+};
+
+struct dora__plan_input {
+    uint32_t node, number; /* consumer, and place in its list */
+    enum dora__input_kind kind;
+    uint32_t output; /* DATA: number in the plan's outputs */
+    uint32_t bit;    /* DATA: 1..63 of the output's holders */
+    uint32_t bound;
+    uint32_t ring_slots; /* power of two >= bound */
+    bool two_rings; /* ordinary and protected: where messages may be dropped */
+    bool backpressure;
+    int64_t period_ns; /* TIMER */
+    int64_t timeout_ns;
+};
+
+struct dora__plan {
+    const struct dora__graph *graph; /* kept */
+    struct dora__plan_node *nodes;
+    struct dora__plan_output *outputs;
+    struct dora__plan_input *inputs;
+    uint32_t node_count, output_count, input_count, record_count;
+    uint64_t heaps_size; /* of the file that holds all heaps */
+    uint64_t budget;     /* bytes all heaps together may back with memory */
+    bool exit_when_nodes_finish;
+};
+
+/* 0; -EINVAL: the graph asks for what cannot be made (all complaints to the
+ * context's sink, with places); -ENOMEM. Release with dora__plan_fini. */
+DORA_MUST_CHECK
+int dora__plan_make(const struct dora__graph *graph,
+                    const struct dora__machine *machine,
+                    const struct dora__graph_context *context,
+                    struct dora__plan *ret_plan, struct dora_error *err);
+void dora__plan_fini(struct dora__plan *plan);
+
+#endif

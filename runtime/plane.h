@@ -1,0 +1,95 @@
+/* plane.h - the shared memory of one dataflow, and what only its host may do
+ * there. The layout is layout.h, the algorithm of records, rings and bells is
+ * described at the head of node_send.c and node_receive.c; deaths are in
+ * plane_death.c. Knows no graph and starts nothing.
+ *
+ * Two files without a name hold everything: `control` (plan, states, rings,
+ * records) and `heaps` (payloads, one range per node). Nodes receive them as
+ * descriptors; receivers map `heaps` from a descriptor opened read-only. */
+#ifndef DORA_PLANE_H
+#define DORA_PLANE_H
+
+#include "base.h"
+
+struct dora__control;
+struct dora__plan;
+
+struct dora__plane {
+    int control_fd, heaps_fd, heaps_ro_fd;
+    int doorbell_fd; /* eventfd a node writes when its state changed */
+    struct dora__control *control; /* mapped */
+    size_t control_size;
+};
+
+/* What a node needs to take part: borrowed descriptors and its number. */
+struct dora__attachment {
+    int control_fd, heaps_fd, heaps_ro_fd, doorbell_fd;
+    uint32_t node;
+};
+
+/* Shared life of a node, as the node itself and the host see it. */
+enum dora__node_state {
+    DORA__NODE_ABSENT,   /* not attached */
+    DORA__NODE_ATTACHED, /* mapped; Node() not called */
+    DORA__NODE_READY,    /* waits at the barrier or is past it */
+    DORA__NODE_CLOSED,   /* will neither send nor receive any more */
+};
+
+enum dora__flow_state {
+    DORA__FLOW_WAITING, /* for all nodes at the barrier */
+    DORA__FLOW_RUNNING,
+    DORA__FLOW_STOPPING, /* STOP MANUAL */
+    DORA__FLOW_FAILED,   /* a node ended before the barrier: others give up */
+};
+
+/* Creates both files for the plan; `id` is the dataflow's id. */
+DORA_MUST_CHECK
+int dora__plane_create(const struct dora__plan *plan, const char *id,
+                       struct dora__plane *ret_plane, struct dora_error *err);
+void dora__plane_fini(struct dora__plane *plane);
+
+struct dora__attachment dora__plane_attachment(const struct dora__plane *plane,
+                                               uint32_t node);
+
+enum dora__node_state dora__plane_node_state(const struct dora__plane *plane,
+                                             uint32_t node);
+enum dora__flow_state dora__plane_state(const struct dora__plane *plane);
+
+/* Opens the barrier: timers start now. Rings everybody. */
+void dora__plane_open(struct dora__plane *plane);
+/* STOP MANUAL to everybody. Async-signal-safe. */
+void dora__plane_stop(struct dora__plane *plane);
+/* The barrier will never open: constructors fail, naming `culprit`. */
+void dora__plane_fail(struct dora__plane *plane, const char *culprit);
+
+/* The node is proven dead (reaped, or its thread joined). `failure` is NULL for
+ * a success, else one line for NODE_FAILED. With `restart` its edges stay as
+ * they are. 0: done. -EAGAIN: a living producer was inside its gate; what is
+ * left is done by calling again (same arguments), soon. */
+DORA_MUST_CHECK
+int dora__plane_node_died(struct dora__plane *plane, uint32_t node,
+                          bool restart, const char *failure);
+
+/* Closes the node's outputs, whether it lives or never will. */
+void dora__plane_close_outputs(struct dora__plane *plane, uint32_t node,
+                               const char *failure);
+
+/* Counters of an input (number in the plan), consistent with each other. */
+struct dora__edge_counts {
+    uint64_t sent, delivered, dropped, queued, refused, shown, lost;
+};
+void dora__plane_edge_counts(const struct dora__plane *plane, uint32_t input,
+                             struct dora__edge_counts *ret_counts);
+
+struct dora__heap_counts {
+    uint64_t used, peak, backed, limit, copied;
+    bool asked; /* the node ever asked for events */
+};
+void dora__plane_heap_counts(const struct dora__plane *plane, uint32_t node,
+                             struct dora__heap_counts *ret_counts);
+
+/* "Who holds the memory of `node`": appends lines, oldest first. */
+void dora__plane_holders(const struct dora__plane *plane, uint32_t node,
+                         struct dora__text *out);
+
+#endif
