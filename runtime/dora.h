@@ -95,6 +95,15 @@ typedef void (*dora_problem_sink)(void *arg,
 struct dora_kind;
 extern DORA_API const struct dora_kind dora_python;
 
+/* The Pythons that nodes can run on, in order of preference, one per line:
+ * "3.11.2<TAB>/usr/bin/python3.11<TAB>/usr/libexec/.../dora-python". `libexec`
+ * is the directory of the helper programs. New text, freed with free(). */
+DORA_API int dora_python_builds(const char *libexec, char **ret_text,
+                                struct dora_error *err);
+
+/* Version of the layout of shared memory: host and nodes must agree on it. */
+DORA_API unsigned dora_layout_version(void);
+
 /* Zeroed fields mean the default. Everything pointed to is kept until
  * dora_dataflow_free. */
 struct dora_options {
@@ -108,11 +117,12 @@ struct dora_options {
     const char *const *isolation; /* NULL-terminated "node=tier" overrides */
     dora_log_sink log;
     void *log_arg;
-    dora_problem_sink
-        problem; /* every error and warning of the file, at once */
+    dora_problem_sink problem; /* every error and warning of the file */
     void *problem_arg;
-    bool allow_shell;           /* run `path: shell` nodes */
-    bool no_files;              /* write no out/<id>/ logs */
+    const char *const *env; /* NULL-terminated "K=V" for every node: over the
+                               file's `env`, under that of a node */
+    bool allow_shell;       /* run `path: shell` nodes */
+    bool no_files;          /* write no out/<id>/ logs */
     int exit_when_nodes_finish; /* 0: as the file says; 1: yes; -1: no */
 };
 
@@ -229,6 +239,10 @@ DORA_API int dora_dataflow_node_stats(struct dora_dataflow *flow, size_t index,
                                       struct dora_node_stats *ret_stats);
 DORA_API int dora_dataflow_edge_stats(struct dora_dataflow *flow, size_t index,
                                       struct dora_edge_stats *ret_stats);
+
+/* The graph as Mermaid text (a flowchart). New, freed with free(). */
+DORA_API int dora_dataflow_mermaid(const struct dora_dataflow *flow,
+                                   char **ret_text);
 
 /* --- being a node ------------------------------------------------------- */
 

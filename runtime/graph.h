@@ -98,6 +98,8 @@ struct dora__graph_context {
     void *problem_arg;
     const char *const *environment; /* "K=V"..., for $VAR in env values; NULL:
                                        none */
+    const char *const *env; /* "K=V"..., between the file's env and a node's;
+                               NULL: none */
 };
 
 /* Text to graph. 0, -EINVAL (*err: the first error), -ENOMEM. Release with

@@ -11,6 +11,7 @@ struct dora__site {
     const char *directory; /* of the dataflow file, absolute */
     const char *python;    /* interpreter for nodes that name none, or NULL */
     const char *const *environment; /* "K=V"..., what nodes inherit */
+    bool allow_shell;               /* `path: shell` may run */
 };
 
 /* What to execute for a process node. New strings; dora__launch_fini. */
@@ -26,8 +27,10 @@ struct dora__launch {
 
 struct dora_kind {
     const char *name;
-    bool (*claims)(const struct dora__graph_node *node);
-    /* -EINVAL, -ENOENT: cannot be run here; *err says why and what to do. */
+    bool (*claims)(const struct dora__graph_node *node,
+                   const struct dora__site *site);
+    /* -EINVAL, -ENOENT: cannot be run here; *err names the node, says why and
+     * what to do, without the place in the file. */
     int (*resolve)(const struct dora__graph_node *node,
                    const struct dora__site *site,
                    struct dora__launch *ret_launch, struct dora_error *err);
