@@ -1,0 +1,454 @@
+#!/usr/bin/env python3
+"""Finds what dora-run is built with, and writes it down for Ninja.
+
+    python3 configure.py                    look, and say what was found and why
+    python3 configure.py --setup            install what is missing, then look
+    python3 configure.py --python PATH...   build for these Pythons only
+
+Nothing is built here and nothing outside build/ is written, but for --setup,
+which runs apt-get (through sudo when not root). Written are
+
+    build/config.ninja    the facts, and the arguments given here: Ninja calls
+                          this program again with them when it has changed
+    build/pythons.ninja   a reading of pyapi/python.ninja for each Python
+    build/pythons         the same table for dora-run: tag, version, the
+                          interpreter's own file, its dora-python
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+OLDEST_PYTHON = (3, 11)
+
+# What a tool or library is for, and its package on Debian and Ubuntu.
+REQUIRED, TESTS, OPTIONAL = "required", "tests", "optional"
+
+ASK = """
+import json, os, sys, sysconfig
+names = ("INCLUDEPY", "LIBDIR", "LIBPL", "LDLIBRARY", "INSTSONAME",
+         "MULTIARCH", "Py_GIL_DISABLED", "Py_DEBUG")
+base = getattr(sys, "_base_executable", None) or sys.executable
+facts = {name: sysconfig.get_config_var(name) for name in names}
+facts.update(version=list(sys.version_info[:3]), prefix=sys.base_prefix,
+             implementation=sys.implementation.name,
+             executable=os.path.realpath(base))
+print(json.dumps(facts))
+"""
+
+
+class Found:
+    """The outcome of looking for one thing."""
+
+    def __init__(self, name, package, need, where, use):
+        self.name, self.package, self.need = name, package, need
+        self.where, self.use = where, use
+
+
+def say(*words):
+    if not ARGS.again:
+        print(*words)
+
+
+def run(command):
+    """Output of a command, or None when it fails or does not exist."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+# --- compiler, libraries, tools ---------------------------------------------------
+
+
+def compiles(compiler, text, *arguments, language="c"):
+    """Whether the compiler makes a program of the text."""
+    if compiler is None:
+        return False
+    with tempfile.TemporaryDirectory() as directory:
+        source = os.path.join(directory, "try." + language)
+        with open(source, "w", encoding="ascii") as file:
+            file.write(text)
+        output = os.path.join(directory, "try")
+        return run([*shlex.split(compiler), source, "-o", output,
+                    *arguments]) is not None
+
+
+MAIN = "int main(void) { return 0; }\n"
+
+
+def find_compiler():
+    """The C compiler: --cc, else the first of the usual ones that works."""
+    for name in [ARGS.cc] if ARGS.cc else ["gcc", "clang", "cc"]:
+        if compiles(name, "#include <stdio.h>\n" + MAIN):
+            return name
+    return None
+
+
+def find_tool(*names):
+    return next((name for name in names if shutil.which(name)), None)
+
+
+def find_cxx():
+    for name in ("g++", "clang++"):
+        if compiles(name, "#include <cstddef>\n" + MAIN, language="cc"):
+            return name
+    return None
+
+
+def find_clang():
+    """A clang that can link a fuzzer."""
+    main = "int LLVMFuzzerTestOneInput(const char *d, __SIZE_TYPE__ n)" \
+           "{ return !d + !n; }\n"
+    for name in ["clang", *sorted(glob.glob("/usr/bin/clang-[0-9]*"))]:
+        if shutil.which(name) and compiles(
+                name, main, "-fsanitize=fuzzer,address,undefined"):
+            return name
+    return None
+
+
+def find_cross():
+    name = "aarch64-linux-gnu-gcc"
+    if compiles(name, "#include <stdio.h>\n" + MAIN):
+        return name
+    return None
+
+
+def library(compiler, header, link):
+    text = "#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n" \
+           "#include <setjmp.h>\n#include <%s>\n" % header + MAIN
+    return link if compiles(compiler, text, link) else None
+
+
+def look_around():
+    """Every tool and library, by the name it has in config.ninja."""
+    cc = find_compiler()
+    things = [
+        ("cc", "gcc libc6-dev", REQUIRED, cc, "to compile"),
+        ("ninja", "ninja-build", REQUIRED, find_tool("ninja"), "to build"),
+        ("yaml", "libyaml-dev", REQUIRED, library(cc, "yaml.h", "-lyaml"),
+         "to read dataflows"),
+        ("cmocka", "libcmocka-dev", TESTS,
+         library(cc, "cmocka.h", "-lcmocka"), "for the C tests"),
+        ("cxx", "g++", TESTS, find_cxx(), "to try dora.h in C++"),
+        ("clang", "clang libclang-rt-dev", OPTIONAL, find_clang(),
+         "for ninja fuzz"),
+        ("spin", "spin", OPTIONAL, find_tool("spin"), "for ninja model"),
+        ("clang_tidy", "clang-tidy", OPTIONAL, find_tool("clang-tidy"),
+         "for ninja lint"),
+        ("clang_format", "clang-format", OPTIONAL,
+         find_tool("clang-format"), "for ninja format"),
+        ("cross", "gcc-aarch64-linux-gnu", OPTIONAL, find_cross(),
+         "for ninja qemu"),
+        ("qemu", "qemu-user-static", OPTIONAL,
+         find_tool("qemu-aarch64-static", "qemu-aarch64"), "for ninja qemu"),
+    ]
+    return {thing[0]: Found(*thing) for thing in things}
+
+
+# --- Pythons -----------------------------------------------------------------------
+
+
+class Python:
+    """One build of CPython, asked about itself."""
+
+    def __init__(self, path, facts):
+        self.path = path  # how it was found
+        self.facts = facts
+        self.version = tuple(facts["version"])
+        self.executable = facts["executable"]
+        self.library = self._library()
+        self.tag = None
+
+    def _library(self):
+        names = [self.facts["INSTSONAME"], self.facts["LDLIBRARY"]]
+        places = [self.facts["LIBDIR"], self.facts["LIBPL"]]
+        if self.facts["LIBDIR"] and self.facts["MULTIARCH"]:
+            places.append(os.path.join(self.facts["LIBDIR"],
+                                       self.facts["MULTIARCH"]))
+        for place in filter(None, places):
+            for name in filter(None, names):
+                path = os.path.join(place, name)
+                if ".so" in name and os.path.exists(path):
+                    return path
+        return None
+
+    def complaint(self):
+        """Why it cannot be used, or None."""
+        if self.facts["implementation"] != "cpython":
+            return "not CPython"
+        if self.version < OLDEST_PYTHON:
+            return "older than %d.%d" % OLDEST_PYTHON
+        if self.library is None:
+            return "has no shared libpython"
+        header = os.path.join(self.facts["INCLUDEPY"], "Python.h")
+        if not os.path.exists(header):
+            return "has no headers"
+        return None
+
+    def text(self):
+        return "%d.%d.%d" % self.version
+
+    def base_tag(self):
+        """cp311-usr, cp313t-3.13.0: version and last part of the prefix."""
+        flags = "t" if self.facts["Py_GIL_DISABLED"] else ""
+        flags += "d" if self.facts["Py_DEBUG"] else ""
+        name = os.path.basename(self.facts["prefix"].rstrip("/")) or "root"
+        if self.facts["prefix"] == "/usr/local":
+            name = "usr-local"
+        return "cp%d%d%s-%s" % (*self.version[:2], flags,
+                                re.sub(r"[^A-Za-z0-9._-]", "_", name))
+
+
+def ask_python(path):
+    text = run([path, "-I", "-c", ASK])
+    if text is None:
+        return None
+    try:
+        return Python(path, json.loads(text))
+    except ValueError:
+        return None
+
+
+def candidates():
+    """Where a Python may be, the one that nodes get by default first."""
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if os.environ.get(name):
+            yield os.path.join(os.environ[name], "bin", "python3")
+    if shutil.which("python3"):
+        yield shutil.which("python3")
+    for directory in ("/usr/bin", "/usr/local/bin"):
+        yield from sorted(path for path in glob.glob(directory + "/python3.*")
+                          if re.search(r"/python3\.\d+[td]*$", path))
+    root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
+    yield from sorted(glob.glob(root + "/versions/*/bin/python3"))
+
+
+def find_pythons():
+    """The usable Pythons, tagged, and those passed over with the reason."""
+    usable, refused, seen = [], [], set()
+    for path in ARGS.python or candidates():
+        python = ask_python(path)
+        if python is None:
+            refused.append((path, "does not run"))
+            continue
+        if python.executable in seen:
+            continue
+        seen.add(python.executable)
+        complaint = python.complaint()
+        if complaint:
+            refused.append((python.executable,
+                            "Python %s %s" % (python.text(), complaint)))
+        else:
+            usable.append(python)
+    name_pythons(usable)
+    return usable, refused
+
+
+def name_pythons(pythons):
+    taken = {}
+    for python in pythons:
+        tag = python.base_tag()
+        taken[tag] = taken.get(tag, 0) + 1
+        python.tag = tag if taken[tag] == 1 else "%s-%d" % (tag, taken[tag])
+
+
+# --- what is missing, and getting it ----------------------------------------------
+
+
+def missing(found, pythons, needs):
+    """Packages that would give what was not found."""
+    packages = []
+    for thing in found.values():
+        if thing.need in needs and thing.where is None:
+            packages += thing.package.split()
+    if REQUIRED in needs and not pythons:
+        packages.append("python3-dev")
+    return packages
+
+
+def set_up(found, pythons):
+    """Installs what is required, and what the tests need."""
+    packages = missing(found, pythons, (REQUIRED, TESTS))
+    if ARGS.setup == "all":
+        packages += missing(found, pythons, (OPTIONAL,))
+    if not packages:
+        say("setup: nothing to install")
+        return
+    if not shutil.which("apt-get"):
+        sys.exit("configure.py: --setup knows apt-get only; please install "
+                 "what these Debian packages hold: " + " ".join(packages))
+    before = [] if os.geteuid() == 0 else ["sudo"]
+    before += ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get",
+               "-o", "DPkg::Lock::Timeout=300"]
+    say("setup: apt-get install", *packages)
+    sys.stdout.flush()
+    subprocess.call([*before, "update"])  # an old list may still do
+    if subprocess.call([*before, "install", "-y", "--no-install-recommends",
+                        *packages]) != 0:
+        sys.exit("configure.py: apt-get could not install: "
+                 + " ".join(packages))
+
+
+# --- saying and writing it -----------------------------------------------------------
+
+
+def report(found, pythons, refused):
+    for thing in found.values():
+        say("%-13s %s" % (thing.name, thing.where or "not found (%s)"
+                          % thing.use))
+    for index, python in enumerate(pythons):
+        say("%-13s Python %s, %s, %s%s"
+            % (python.tag, python.text(), python.executable, python.library,
+               " (nodes that name none)" if index == 0 else ""))
+    for path, reason in refused:
+        say("%-13s %s: %s" % ("passed over", path, reason))
+
+
+def advise(found, pythons):
+    """Says what is missing; ends the program when it cannot be built."""
+    tests = missing(found, pythons, (TESTS,))
+    optional = missing(found, pythons, (OPTIONAL,))
+    if optional:
+        say("optional, not found; packages: " + " ".join(optional))
+    if tests:
+        say("missing for the tests; packages: " + " ".join(tests))
+    required = missing(found, pythons, (REQUIRED,))
+    if required:
+        sys.exit("configure.py: missing; on Debian and Ubuntu:\n"
+                 "    apt-get install " + " ".join(required + tests) +
+                 "\nor let it be done:\n    python3 configure.py --setup")
+
+
+def write(path, text):
+    """Writes the file if that changes it: what is equal is not rebuilt."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
+    except OSError:
+        pass
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def ninja_text(text):
+    """Escapes a value; a value with a line break cannot be written."""
+    if "\n" in text:
+        sys.exit("configure.py: line break in %r" % text)
+    return text.replace("$", "$$")
+
+
+def config_ninja(found, arguments):
+    facts = {
+        "configure_args": " ".join(map(shlex.quote, arguments)),
+        "python": shlex.quote(sys.executable),
+        "prefix": ARGS.prefix,
+        "opt": "-O2 -g",
+    }
+    for thing in found.values():
+        if thing.name != "ninja":
+            # What is missing is called by its name: the error then says so.
+            fallback = {"yaml": "-lyaml", "cmocka": "-lcmocka",
+                        "cxx": "g++", "cross": "aarch64-linux-gnu-gcc",
+                        "qemu": "qemu-aarch64-static"}
+            facts[thing.name] = thing.where or fallback.get(
+                thing.name, thing.name.replace("_", "-"))
+    return "".join("%s = %s\n" % (key, ninja_text(value))
+                   for key, value in facts.items())
+
+
+def rpath(directory):
+    """Where the library is found when run; not asked for where the system
+    looks anyway, since it would then win for every other library too."""
+    if re.match(r"/(usr/)?lib(64)?(/[^/]+-linux-gnu)?$", directory):
+        return ""
+    return " -Wl,--disable-new-dtags,-rpath," + shlex.quote(directory)
+
+
+def pythons_ninja(pythons):
+    text = ""
+    for python in pythons:
+        libdir = os.path.dirname(python.library)
+        values = {
+            "tag": python.tag,
+            "t": "build/" + python.tag,
+            "py": shlex.quote(python.executable),
+            "py_cflags": "-isystem " + shlex.quote(python.facts["INCLUDEPY"]),
+            "py_libs": shlex.quote(python.library) + rpath(libdir),
+        }
+        text += "".join("%s = %s\n" % (key, ninja_text(value))
+                        for key, value in values.items())
+        text += "subninja pyapi/python.ninja\n"
+    for target, part in (("build/python", "all"), ("build/python_test", "test")):
+        text += "build %s: phony%s\n" % (
+            target, "".join(" build/%s/%s" % (p.tag, part) for p in pythons))
+    return text
+
+
+def table(pythons):
+    here = os.path.dirname(os.path.abspath(__file__))
+    return "".join("%s\t%s\t%s\t%s\n" % (
+        python.tag, python.text(), python.executable,
+        os.path.join(here, "build", python.tag, "dora-python"))
+        for python in pythons)
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description="Finds what dora-run is built with; writes build/*.ninja.")
+    parser.add_argument("--prefix", default="/usr/local",
+                        help="where ninja install puts things (%(default)s)")
+    parser.add_argument("--python", action="append", default=[],
+                        metavar="PATH", help="an interpreter to build for; may "
+                        "repeat (default: every usable one found)")
+    parser.add_argument("--cc", default=os.environ.get("CC"),
+                        help="the C compiler (default: $CC, gcc, clang)")
+    parser.add_argument("--setup", nargs="?", const="needed",
+                        choices=("needed", "all"),
+                        help="install missing packages first; `all`: those "
+                        "for optional targets too")
+    parser.add_argument("--again", action="store_true",
+                        help=argparse.SUPPRESS)  # called by Ninja
+    return parser.parse_args()
+
+
+def remembered():
+    arguments = ["--prefix", ARGS.prefix]
+    for path in ARGS.python:
+        arguments += ["--python", path]
+    if ARGS.cc:
+        arguments += ["--cc", ARGS.cc]
+    return arguments
+
+
+def main():
+    os.chdir(os.path.dirname(os.path.abspath(__file__)))
+    found, (pythons, refused) = look_around(), find_pythons()
+    if ARGS.setup:
+        set_up(found, pythons)
+        found, (pythons, refused) = look_around(), find_pythons()
+    report(found, pythons, refused)
+    advise(found, pythons)
+    os.makedirs("build", exist_ok=True)
+    write("build/config.ninja", config_ninja(found, remembered()))
+    write("build/pythons.ninja", pythons_ninja(pythons))
+    write("build/pythons", table(pythons))
+    say("now: ninja, ninja run, ninja test")
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 9):
+        sys.exit("configure.py: needs Python 3.9 or newer")
+    ARGS = parse()
+    main()
