@@ -56,4 +56,8 @@ const char *dora__environment_get(const char *const *environment,
  * takes it removes it. */
 #define DORA__ATTACH_VARIABLE "DORA_RUN_ATTACH"
 
+/* dora-python takes the command line of the interpreter it stands in for,
+ * unchanged: argv[0] is that interpreter's path (a venv's bin/python), absolute
+ * and with its symbolic links; then "-u", the script, its arguments. */
+
 #endif
