@@ -265,7 +265,7 @@ enum dora_event_type {
 
 struct dora_sample;
 
-/* Filled by dora_node_next. `id`, `error` and `sources` are borrowed from the
+/* Filled by dora_node_next. `id`, `error` and `inputs` are borrowed from the
  * node. If `sample` is not NULL the caller owns one reference; data and
  * metadata are valid (and read-only) as long as the sample is. */
 struct dora_event {
@@ -279,8 +279,11 @@ struct dora_event {
     size_t data_size;
     const void *metadata; /* see metadata functions */
     size_t metadata_size;
-    int64_t sent_ns;   /* CLOCK_REALTIME of the send; INPUT only */
-    const char *error; /* NODE_FAILED: how it ended */
+    int64_t sent_ns;           /* CLOCK_REALTIME of the send; INPUT only */
+    const char *error;         /* NODE_FAILED: how it ended */
+    const char *const *inputs; /* NODE_FAILED: ids of this node's inputs that
+                                  the failed one fed, */
+    size_t input_count;        /* and how many */
 };
 
 /* The next event. `timeout_ns` -1 waits for ever, 0 not at all.
@@ -308,9 +311,11 @@ struct dora_loan;
  * memory for a message on `output`, with encoded `metadata` (borrowed, may be
  * NULL). Without effect until sent. The new loan is ended with dora_loan_drop,
  * sent or not.
- * -ENOSPC: the node's memory is full; *err names who holds it. -ENOENT: no
- * such output. -EMSGSIZE: more than the node's limit. -EINVAL: metadata is not
- * in the format. */
+ * -ENOSPC: the node's memory is full; *err names who holds it. With `heap_full:
+ * wait` it blocks instead until somebody gives memory back; then -ECANCELED:
+ * stop was requested, and -EINTR: a signal handler ran. -ENOENT: no such
+ * output. -EPIPE: the node has closed. -EMSGSIZE: more than the node's limit.
+ * -EINVAL: metadata is not in the format. */
 DORA_API int dora_node_loan(struct dora_node *node, int output, size_t size,
                             const void *metadata, size_t metadata_size,
                             struct dora_loan **ret_loan,
@@ -321,7 +326,8 @@ DORA_API size_t dora_loan_size(const struct dora_loan *loan);
 /* Queues the message on every subscribed input, copying nothing. Blocks only
  * for inputs with `queue_policy: backpressure` that are full, at most
  * `timeout_ns` (-1: for ever). -EALREADY: was sent. -ECANCELED: stop was
- * requested while blocked. -ETIMEDOUT, -EINTR: nothing further was queued on
+ * requested while blocked (the blocking edges go without). -EPIPE: the node has
+ * closed. -ETIMEDOUT, -EINTR: nothing further was queued on
  * the blocking edges; call dora_loan_send again to go on where it was left. */
 DORA_API int dora_loan_send(struct dora_loan *loan, int64_t timeout_ns,
                             struct dora_error *err);

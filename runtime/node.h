@@ -37,6 +37,23 @@ const char *dora__node_output_id(const struct dora_node *node, size_t output);
 /* Whether anybody subscribes to the output now. */
 bool dora__node_heard(const struct dora_node *node, int output);
 
+/* dora_node_loan that waits for memory (`heap_full: wait`) at most
+ * `timeout_ns`, then -ETIMEDOUT. */
+DORA_MUST_CHECK
+int dora__node_loan(struct dora_node *node, int output, size_t size,
+                    const void *metadata, size_t metadata_size,
+                    int64_t timeout_ns, struct dora_loan **ret_loan,
+                    struct dora_error *err);
+/* A loan that refers to bytes [offset, offset + size) of a sample: what
+ * dora_node_forward sends. Its data is read-only. -EINVAL: outside the sample.
+ * -ENOTSUP: the sample is a private copy; send its bytes instead. */
+DORA_MUST_CHECK
+int dora__node_loan_slice(struct dora_node *node, int output,
+                          struct dora_sample *sample, size_t offset,
+                          size_t size, const void *metadata,
+                          size_t metadata_size, int64_t timeout_ns,
+                          struct dora_loan **ret_loan, struct dora_error *err);
+
 /* The held sample that contains [data, data + size), or NULL: how a slice of a
  * received value is sent on by reference. Adds a reference. */
 struct dora_sample *dora__node_find_sample(struct dora_node *node,

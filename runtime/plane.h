@@ -70,9 +70,11 @@ DORA_MUST_CHECK
 int dora__plane_node_died(struct dora__plane *plane, uint32_t node,
                           bool restart, const char *failure);
 
-/* Closes the node's outputs, whether it lives or never will. */
-void dora__plane_close_outputs(struct dora__plane *plane, uint32_t node,
-                               const char *failure);
+/* Closes the node's outputs, whether it lives or never will; -EAGAIN as above.
+ */
+DORA_MUST_CHECK
+int dora__plane_close_outputs(struct dora__plane *plane, uint32_t node,
+                              const char *failure);
 
 /* Counters of an input (number in the plan), consistent with each other. */
 struct dora__edge_counts {
