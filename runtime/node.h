@@ -23,6 +23,13 @@ void dora__node_close(struct dora_node *node);
 /* Closes, and unmaps once the last sample and loan are gone. Takes NULL. */
 void dora__node_detach(struct dora_node *node);
 
+/* Where dora_node_log writes: standard output unless set (a process node's is
+ * read by its host); the descriptor is borrowed until the node is detached. A
+ * line is one JSON object with `timestamp` (RFC 3339), `level` ("error" ...
+ * "trace"), `node_id`, `message` and, if given, `target`, written by one
+ * write(2) at a time so that lines of several threads do not mix. */
+void dora__node_set_log(struct dora_node *node, int fd);
+
 /* A forked child inherits the mapping but is nobody: from now on every function
  * fails with -ECHILD or does nothing. Async-signal-safe. */
 void dora__node_orphan(struct dora_node *node);
