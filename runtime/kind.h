@@ -38,6 +38,14 @@ struct dora_kind {
 
 void dora__launch_fini(struct dora__launch *launch);
 
+/* For kinds: append a copy of `text` to a NULL-terminated list (NULL: empty),
+ * or all of the node's `args` to argv. -ENOMEM. */
+DORA_MUST_CHECK
+int dora__launch_push(char ***list, const char *text);
+DORA_MUST_CHECK
+int dora__launch_arguments(struct dora__launch *launch,
+                           const struct dora__graph_node *node);
+
 /* Paths that no kind claims: executables, `shell`. */
 extern const struct dora_kind dora__executable;
 
