@@ -1,0 +1,77 @@
+/* interpreter.h - which interpreter a path means, and which of the builds of
+ * dora-python belongs to it. Knows no Python.h; reads files, and runs an
+ * interpreter only when they do not answer. */
+#ifndef DORA_INTERPRETER_H
+#define DORA_INTERPRETER_H
+
+#include "base.h"
+
+/* One line of <libexec>/pythons. Strings are borrowed from the table. */
+struct dora__python_build {
+    const char *tag, *version;
+    const char *base;    /* real path of the interpreter it was built for */
+    const char *program; /* its dora-python */
+};
+
+struct dora__python_table {
+    struct dora__python_build *builds; /* the preferred one first */
+    size_t count;
+    char *text; /* private */
+};
+
+/* -ENOENT: none was built (*err says what to do); -EINVAL: not such a table. */
+DORA_MUST_CHECK
+int dora__python_table_load(const char *libexec,
+                            struct dora__python_table *ret_table,
+                            struct dora_error *err);
+void dora__python_table_fini(struct dora__python_table *table);
+
+/* What was found out about an interpreter. Release with dora__python_fini. */
+struct dora__python {
+    char *executable; /* absolute, links not resolved: sys.executable to be */
+    char *version;    /* "3.9.18", or NULL: not known */
+    const struct dora__python_build *build; /* NULL: none belongs to it */
+};
+
+/* Where an interpreter that has to be asked would run. */
+struct dora__python_place {
+    const char *directory;
+    const char *const *environment;
+};
+
+/* Looks behind the executable `path` (absolute). With `thorough`, an
+ * interpreter without a build is asked for its version, for the error message.
+ * -ENOENT: it does not run as a Python. */
+DORA_MUST_CHECK
+int dora__python_identify(const struct dora__python_table *table,
+                          const char *path,
+                          const struct dora__python_place *place, bool thorough,
+                          struct dora__python *ret_python);
+void dora__python_fini(struct dora__python *python);
+
+/* The interpreter that the program text at `path` names in its first lines:
+ * "/venv/bin/python", or "python3" for "env python3". New string; -ENOENT: it
+ * names no Python. */
+DORA_MUST_CHECK
+int dora__python_shebang(const char *path, char **ret_interpreter);
+
+/* What an interpreter says of itself: new strings. */
+struct dora__python_answer {
+    char *executable, *base, *version;
+};
+/* Runs it with a time limit. -ENOENT: it does not answer as a Python. */
+DORA_MUST_CHECK
+int dora__python_ask(const char *path, const struct dora__python_place *place,
+                     struct dora__python_answer *ret_answer);
+
+/* What the pyenv shim at `path` would run in that place, when its files say so
+ * plainly. New string; -ENOENT: not a shim, or it has to be asked. */
+DORA_MUST_CHECK
+int dora__pyenv_program(const char *path,
+                        const struct dora__python_place *place,
+                        char **ret_program);
+
+/* Whether a program is called like a Python: "python", "python3.12". */
+bool dora__python_named(const char *path);
+
+#endif

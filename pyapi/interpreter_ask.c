@@ -1,0 +1,226 @@
+/* interpreter_ask.c - interpreters that are known only to somebody else: pyenv
+ * shims, whose choice is in files, and wrappers, which are run.
+ *
+ * An interpreter that is asked gets no input, a process group of its own and a
+ * limit of time; whatever it started is killed with it. */
+#include "interpreter.h"
+#include "kind.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { MAX_ANSWER = 3 * 4096 + 64 };
+#define TIME_LIMIT ((int64_t)10 * 1000000000)
+
+static char question[] =
+    "import os, sys\n"
+    "b = os.path.realpath(getattr(sys, '_base_executable', None)"
+    " or sys.executable)\n"
+    "v = '%d.%d.%d' % sys.version_info[:3]\n"
+    "t = '\\n'.join((sys.executable, b, v, ''))\n"
+    "sys.stdout.buffer.write(os.fsencode(t))\n";
+
+static int
+spawn(const char *path, const struct dora__python_place *place, int output,
+      pid_t *ret_pid)
+{
+    char *argv[] = {(char *)path, "-I", "-c", question, NULL};
+    char *const empty[] = {NULL};
+    char *const *envp =
+        place->environment ? (char *const *)place->environment : empty;
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t all, none;
+    int result;
+
+    (void)sigfillset(&all);
+    (void)sigemptyset(&none);
+    if (posix_spawn_file_actions_init(&files))
+        return -ENOMEM;
+    if (posix_spawnattr_init(&attributes)) {
+        (void)posix_spawn_file_actions_destroy(&files);
+        return -ENOMEM;
+    }
+    (void)posix_spawnattr_setpgroup(&attributes, 0);
+    (void)posix_spawnattr_setsigmask(&attributes, &none);
+    (void)posix_spawnattr_setsigdefault(&attributes, &all);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP |
+                                                    POSIX_SPAWN_SETSIGMASK |
+                                                    POSIX_SPAWN_SETSIGDEF);
+    result = posix_spawn_file_actions_addchdir_np(&files, place->directory);
+    result |= posix_spawn_file_actions_addopen(&files, STDIN_FILENO,
+                                               "/dev/null", O_RDONLY, 0);
+    result |= posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
+    result |= posix_spawn_file_actions_addopen(&files, STDERR_FILENO,
+                                               "/dev/null", O_WRONLY, 0);
+    if (!result)
+        result = posix_spawn(ret_pid, path, &files, &attributes, argv, envp);
+    (void)posix_spawnattr_destroy(&attributes);
+    (void)posix_spawn_file_actions_destroy(&files);
+    return -result;
+}
+
+/* Everything that is said until the other side closes; -ETIMEDOUT. */
+static int
+listen_to(int fd, char *text, size_t limit)
+{
+    int64_t deadline = dora__now() + TIME_LIMIT;
+    size_t size = 0;
+
+    for (;;) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        int64_t left = deadline - dora__now();
+        ssize_t got;
+
+        if (left <= 0 || size == limit)
+            return -ETIMEDOUT;
+        if (poll(&ready, 1, (int)(left / 1000000) + 1) <= 0)
+            continue;
+        got = read(fd, text + size, limit - size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            text[size] = '\0';
+            return 0;
+        }
+        size += (size_t)got;
+    }
+}
+
+static int
+parse_answer(char *text, struct dora__python_answer *ret_answer)
+{
+    const char *executable = strsep(&text, "\n");
+    const char *base = strsep(&text, "\n");
+    const char *version = strsep(&text, "\n");
+    struct dora__python_answer answer;
+
+    if (!version || !*version || *executable != '/' || *base != '/')
+        return -ENOENT;
+    answer.executable = strdup(executable);
+    answer.base = strdup(base);
+    answer.version = strdup(version);
+    if (answer.executable && answer.base && answer.version) {
+        *ret_answer = answer;
+        return 0;
+    }
+    free(answer.executable);
+    free(answer.base);
+    free(answer.version);
+    return -ENOMEM;
+}
+
+int
+dora__python_ask(const char *path, const struct dora__python_place *place,
+                 struct dora__python_answer *ret_answer)
+{
+    DORA_AUTOFREE char *text = malloc(MAX_ANSWER + 1);
+    int ends[2], status, result;
+    pid_t pid;
+
+    if (!text)
+        return -ENOMEM;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    result = spawn(path, place, ends[1], &pid);
+    (void)close(ends[1]);
+    if (result < 0) {
+        (void)close(ends[0]);
+        return result == -ENOMEM ? result : -ENOENT;
+    }
+    result = listen_to(ends[0], text, MAX_ANSWER);
+    (void)close(ends[0]);
+    if (result < 0)
+        (void)kill(-pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (result < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+        return -ENOENT;
+    return parse_answer(text, ret_answer);
+}
+
+/* --- pyenv
+ * ------------------------------------------------------------------------ */
+
+/* First word of the first line that says something; false: no such file. */
+static bool
+read_version(const char *directory, int size, const char *name, char *word,
+             int limit)
+{
+    DORA_AUTOFREE char *path = dora__format("%.*s/%s", size, directory, name);
+    FILE *file = path ? fopen(path, "re") : NULL;
+    char line[256];
+
+    *word = '\0';
+    if (!file)
+        return false;
+    while (!*word && fgets(line, sizeof line, file)) {
+        const char *at = line + strspn(line, " \t");
+
+        if (*at != '#')
+            (void)snprintf(word, (size_t)limit, "%.*s",
+                           (int)strcspn(at, " \t\r\n:"), at);
+    }
+    (void)fclose(file);
+    return true;
+}
+
+/* The version pyenv would take: $PYENV_VERSION, .python-version here or above,
+ * the global one. Of several the first, as pyenv does. */
+static void
+chosen_version(const char *root, const struct dora__python_place *place,
+               char *word, int limit)
+{
+    const char *named =
+        dora__environment_get(place->environment, "PYENV_VERSION");
+    const char *at = place->directory;
+
+    if (named && *named) {
+        (void)snprintf(word, (size_t)limit, "%.*s", (int)strcspn(named, ":"),
+                       named);
+        return;
+    }
+    for (int size = (int)strlen(at);; size--) {
+        if (read_version(at, size, ".python-version", word, limit))
+            return;
+        while (size > 0 && at[size - 1] != '/')
+            size--;
+        if (size == 0)
+            break;
+    }
+    (void)read_version(root, (int)strlen(root), "version", word, limit);
+}
+
+int
+dora__pyenv_program(const char *path, const struct dora__python_place *place,
+                    char **ret_program)
+{
+    const char *name = strrchr(path, '/');
+    DORA_AUTOFREE char *root = strndup(path, (size_t)(name - path));
+    char *shims, version[64], *program;
+
+    if (!root)
+        return -ENOMEM;
+    shims = strrchr(root, '/');
+    if (!shims || strcmp(shims, "/shims"))
+        return -ENOENT;
+    *shims = '\0';
+    chosen_version(root, place, version, sizeof version);
+    if (!*version || strchr(version, '/') || !strcmp(version, "system"))
+        return -ENOENT;
+    program = dora__format("%s/versions/%s/bin%s", root, version, name);
+    if (!program)
+        return -ENOMEM;
+    if (access(program, X_OK) < 0) {
+        free(program);
+        return -ENOENT;
+    }
+    *ret_program = program;
+    return 0;
+}

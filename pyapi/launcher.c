@@ -1,0 +1,471 @@
+/* launcher.c - the Python node kind: which nodes are Python, which interpreter
+ * each one gets and why, and what is executed for it.
+ *
+ * Which nodes: a path that ends in .py; an interpreter (`path: python` with
+ * args); a console script, that is a program whose first line names a Python.
+ *
+ * Which interpreter, the first that is given:
+ *   the node's `python:`, or the one its path or first line names
+ *   the run's own choice (--python)
+ *   the active environment: $VIRTUAL_ENV, then $CONDA_PREFIX
+ *   python3 on PATH
+ *   the first one dora-run was built for
+ * What was asked for, by name or by activating it, is used or refused; only
+ * what nobody asked for (the last two) gives way, and `reason` says so. */
+#include "interpreter.h"
+#include "kind.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* Where dora-python finds the path that is to be sys.executable; it removes
+ * the variable. */
+#define EXECUTABLE_VARIABLE "DORA_RUN_EXECUTABLE"
+
+/* An interpreter that is asked for, before it is known what it is. */
+struct request {
+    char *path;   /* absolute; NULL: nobody asked, and none is on PATH */
+    char *reason; /* who asked */
+    bool required;
+};
+
+/* What is being resolved. */
+struct job {
+    const struct dora__graph_node *node;
+    const struct dora__site *site;
+    struct dora__python_table table;
+    char *script;              /* absolute; NULL: args say what to run */
+    char *named;               /* interpreter that the path names, or NULL */
+    struct request request;    /* what was asked for */
+    struct dora__python found; /* what it is */
+};
+
+static bool
+has_suffix(const char *text, const char *suffix)
+{
+    size_t size = strlen(text), end = strlen(suffix);
+
+    return size > end && !strcmp(text + size - end, suffix);
+}
+
+/* `python`, `python3`: whichever Python the node would get anyway. */
+static bool
+is_plain(const char *name)
+{
+    return !strcmp(name, "python") || !strcmp(name, "python3");
+}
+
+/* The program the node's path means; NULL: none that can be executed. */
+static char *
+find_node_program(const struct dora__graph_node *node,
+                  const struct dora__site *site)
+{
+    char *path;
+
+    if (dora__find_program(node->path, site->directory, site->environment,
+                           &path) < 0)
+        return NULL;
+    return path;
+}
+
+static bool
+claim(const struct dora__graph_node *node, const struct dora__site *site)
+{
+    char *interpreter;
+    DORA_AUTOFREE char *program = NULL;
+
+    if (has_suffix(node->path, ".py") || dora__python_named(node->path))
+        return true;
+    if (!strcmp(node->path, "shell") || !strcmp(node->path, "dynamic"))
+        return false;
+    program = find_node_program(node, site);
+    if (!program || dora__python_shebang(program, &interpreter) < 0)
+        return false;
+    free(interpreter);
+    return true;
+}
+
+/* --- what runs
+ * ------------------------------------------------------------------ */
+
+static int
+find_script(struct job *job, struct dora_error *err)
+{
+    const struct dora__graph_node *node = job->node;
+    const char *path = node->path;
+    struct stat status;
+
+    while (!strncmp(path, "./", 2))
+        path += 2;
+    job->script = *path == '/'
+                      ? strdup(path)
+                      : dora__format("%s/%s", job->site->directory, path);
+    if (!job->script)
+        return -ENOMEM;
+    if (stat(job->script, &status) == 0) {
+        if (S_ISREG(status.st_mode) && access(job->script, R_OK) == 0)
+            return 0;
+        return dora__fail(err, EACCES,
+                          "node `%s`: source path `%s` is not a file that can "
+                          "be read (%s)",
+                          node->id, node->path, job->script);
+    }
+    if (node->build || node->git)
+        return 0; /* may be made before the node starts */
+    return dora__fail(err, ENOENT,
+                      "node `%s`: could not find source path `%s`: no such "
+                      "file in %s",
+                      node->id, node->path, job->site->directory);
+}
+
+static int
+find_console_script(struct job *job, struct dora_error *err)
+{
+    int result;
+
+    job->script = find_node_program(job->node, job->site);
+    result =
+        job->script ? dora__python_shebang(job->script, &job->named) : -ENOENT;
+    if (result == -ENOENT)
+        return dora__fail(err, ENOENT,
+                          "node `%s`: could not find source path `%s`",
+                          job->node->id, job->node->path);
+    return result;
+}
+
+/* Fills script and named from the node's path. */
+static int
+find_what(struct job *job, struct dora_error *err)
+{
+    const char *path = job->node->path;
+
+    if (has_suffix(path, ".py"))
+        return find_script(job, err);
+    if (!dora__python_named(path))
+        return find_console_script(job, err);
+    if (!job->node->arg_count)
+        return dora__fail(err, EINVAL,
+                          "node `%s`: `path: %s` needs `args` that say what it "
+                          "is to run, as in `args: -m package.module`",
+                          job->node->id, path);
+    job->named = strdup(path);
+    return job->named ? 0 : -ENOMEM;
+}
+
+/* --- which interpreter
+ * ------------------------------------------------------------ */
+
+/* The program `name` means; a directory stands for the environment it holds. */
+static int
+find_interpreter(const struct dora__site *site, const char *name,
+                 char **ret_path)
+{
+    DORA_AUTOFREE char *place =
+        dora__format("%s%s%s/bin/python", *name == '/' ? "" : site->directory,
+                     *name == '/' ? "" : "/", name);
+    int result;
+
+    if (!place)
+        return -ENOMEM;
+    result = dora__find_program(place, "/", NULL, ret_path);
+    if (result != -ENOENT)
+        return result;
+    return dora__find_program(name, site->directory, site->environment,
+                              ret_path);
+}
+
+/* An interpreter asked for by name, by `who`. */
+static int
+request_by_name(struct job *job, const char *name, const char *who,
+                struct dora_error *err)
+{
+    struct request *request = &job->request;
+    int result = find_interpreter(job->site, name, &request->path);
+
+    if (result == -ENOENT || result == -EACCES)
+        return dora__fail(
+            err, EINVAL, "node `%s`: %s names the interpreter `%s`, which %s",
+            job->node->id, who, name,
+            result == -ENOENT ? "does not exist" : "is not executable");
+    if (result < 0)
+        return result;
+    request->required = true;
+    request->reason = dora__format("%s names it", who);
+    return request->reason ? 0 : -ENOMEM;
+}
+
+/* The active environment in `variable`. 1: it is asked for; 0: there is none.
+ */
+static int
+request_active(struct job *job, const char *variable)
+{
+    struct request *request = &job->request;
+    const char *prefix =
+        dora__environment_get(job->site->environment, variable);
+    DORA_AUTOFREE char *path = NULL;
+    int result;
+
+    if (!prefix || *prefix != '/')
+        return 0;
+    path = dora__format("%s/bin/python", prefix);
+    if (!path)
+        return -ENOMEM;
+    result = dora__find_program(path, "/", NULL, &request->path);
+    if (result == -ENOMEM)
+        return result;
+    if (result < 0)
+        return 0; /* left over from an environment that is gone */
+    request->required = true;
+    request->reason = dora__format("active environment ($%s)", variable);
+    return request->reason ? 1 : -ENOMEM;
+}
+
+static int
+request_from_path(struct job *job)
+{
+    static const char *const names[] = {"python3", "python"};
+    struct request *request = &job->request;
+    int result = -ENOENT;
+
+    for (size_t i = 0; i < DORA_COUNT(names) && result < 0; i++) {
+        /* "/": a file beside the dataflow that happens to be called so is not
+         * meant. */
+        result = dora__find_program(names[i], "/", job->site->environment,
+                                    &request->path);
+        if (result == -ENOMEM)
+            return result;
+        if (result == 0)
+            request->reason = dora__format("%s on PATH", names[i]);
+    }
+    if (result < 0)
+        request->reason = strdup("no python3 is on PATH");
+    return request->reason ? 0 : -ENOMEM;
+}
+
+static int
+choose(struct job *job, struct dora_error *err)
+{
+    static const char *const variables[] = {"VIRTUAL_ENV", "CONDA_PREFIX"};
+    const struct dora__graph_node *node = job->node;
+    bool named = job->named && !is_plain(job->named);
+
+    if (node->python && job->named && !job->script && named)
+        return dora__fail(err, EINVAL,
+                          "node `%s`: both `path` and `python` name an "
+                          "interpreter: write `path: python`",
+                          node->id);
+    if (node->python)
+        return request_by_name(job, node->python, "`python` of the node", err);
+    if (named)
+        return request_by_name(job, job->named,
+                               job->script ? "the first line of the script"
+                                           : "`path` of the node",
+                               err);
+    if (job->site->python)
+        return request_by_name(job, job->site->python, "--python", err);
+    for (size_t i = 0; i < DORA_COUNT(variables); i++) {
+        int result = request_active(job, variables[i]);
+
+        if (result)
+            return result < 0 ? result : 0;
+    }
+    return request_from_path(job);
+}
+
+/* "3.11.2 (/usr/bin/python3.11), 3.13.0 (...)" */
+static char *
+list_builds(const struct dora__python_table *table)
+{
+    struct dora__text list = {0};
+
+    for (size_t i = 0; i < table->count; i++)
+        dora__text_printf(&list, "%s%s (%s)", i ? ", " : "",
+                          table->builds[i].version, table->builds[i].base);
+    if (!list.failed)
+        return list.text;
+    free(list.text);
+    return NULL;
+}
+
+static int
+refuse(const struct job *job, struct dora_error *err)
+{
+    DORA_AUTOFREE char *builds = list_builds(&job->table);
+
+    return dora__fail(
+        err, EINVAL,
+        "node `%s`: %s: Python %s (%s), but dora-run was built for %s; for "
+        "this one too: `python3 configure.py --python %s` and `ninja`",
+        job->node->id, job->request.reason,
+        job->found.version ? job->found.version : "of unknown version",
+        job->request.path, builds ? builds : "others", job->request.path);
+}
+
+/* Nobody asked for what was found: the first build will do. */
+static int
+give_way(struct job *job)
+{
+    const struct dora__python_build *build = &job->table.builds[0];
+    char *reason =
+        dora__format("first Python dora-run was built for; %s%s%s%s",
+                     job->request.reason, job->request.path ? " (" : "",
+                     job->request.path ? job->request.path : "",
+                     job->request.path ? ") is none of those" : "");
+
+    dora__python_fini(&job->found);
+    job->found = (struct dora__python){
+        .executable = strdup(build->base),
+        .version = strdup(build->version),
+        .build = build,
+    };
+    free(job->request.reason);
+    job->request.reason = reason;
+    return reason && job->found.executable && job->found.version ? 0 : -ENOMEM;
+}
+
+static int
+identify(struct job *job, struct dora_error *err)
+{
+    const struct dora__python_place place = {
+        .directory = job->site->directory,
+        .environment = job->site->environment,
+    };
+    const struct request *request = &job->request;
+    int result;
+
+    if (request->path) {
+        result = dora__python_identify(&job->table, request->path, &place,
+                                       request->required, &job->found);
+        if (result == -ENOMEM)
+            return result;
+        if (result < 0 && request->required)
+            return dora__fail(err, EINVAL,
+                              "node `%s`: %s: `%s` does not run as a Python 3",
+                              job->node->id, request->reason, request->path);
+    }
+    if (job->found.build)
+        return 0;
+    return request->required ? refuse(job, err) : give_way(job);
+}
+
+/* --- what to execute
+ * ---------------------------------------------------------------- */
+
+static int
+fill_argv(const struct job *job, struct dora__launch *launch)
+{
+    if (dora__launch_push(&launch->argv, launch->program) < 0 ||
+        dora__launch_push(&launch->argv, "-u") < 0)
+        return -ENOMEM;
+    if (job->script && dora__launch_push(&launch->argv, job->script) < 0)
+        return -ENOMEM;
+    return dora__launch_arguments(launch, job->node);
+}
+
+static int
+fill_env(const struct job *job, struct dora__launch *launch)
+{
+    DORA_AUTOFREE char *executable =
+        dora__format(EXECUTABLE_VARIABLE "=%s", job->found.executable);
+
+    if (!executable)
+        return -ENOMEM;
+    if (dora__launch_push(&launch->env, executable) < 0)
+        return -ENOMEM;
+    return dora__launch_push(&launch->env, "PYTHONUNBUFFERED=1");
+}
+
+static int
+fill(const struct job *job, struct dora__launch *launch)
+{
+    const char *why = job->node->isolation == DORA__ISOLATION_PROCESS
+                          ? "`isolation: process`"
+                          : "auto gives every node a process";
+
+    launch->program = strdup(job->found.build->program);
+    launch->interpreter = dora__format("Python %s (%s)", job->found.version,
+                                       job->found.executable);
+    launch->reason = dora__format("%s; %s", why, job->request.reason);
+    if (!launch->program || !launch->interpreter || !launch->reason ||
+        fill_argv(job, launch) < 0 || fill_env(job, launch) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int
+prepare(struct job *job, struct dora__launch *launch, struct dora_error *err)
+{
+    int result;
+
+    if (job->node->isolation == DORA__ISOLATION_INTERPRETER)
+        return dora__fail(err, EINVAL,
+                          "node `%s`: `isolation: interpreter`: this dora-run "
+                          "runs Python nodes as processes only",
+                          job->node->id);
+    result = find_what(job, err);
+    if (result == 0)
+        result = dora__python_table_load(job->site->libexec, &job->table, err);
+    if (result == 0)
+        result = choose(job, err);
+    if (result == 0)
+        result = identify(job, err);
+    if (result == 0 && access(job->found.build->program, X_OK) < 0)
+        return dora__fail(err, ENOENT,
+                          "node `%s`: %s cannot be executed: it runs the "
+                          "nodes of Python %s; build it: `ninja`",
+                          job->node->id, job->found.build->program,
+                          job->found.version);
+    return result < 0 ? result : fill(job, launch);
+}
+
+static int
+resolve(const struct dora__graph_node *node, const struct dora__site *site,
+        struct dora__launch *ret_launch, struct dora_error *err)
+{
+    struct dora__launch launch = {
+        .kind = "python", .tier = "process", .attaches = true};
+    struct job job = {.node = node, .site = site};
+    int result = prepare(&job, &launch, err);
+
+    free(job.script);
+    free(job.named);
+    free(job.request.path);
+    free(job.request.reason);
+    dora__python_fini(&job.found);
+    dora__python_table_fini(&job.table);
+    if (result == 0) {
+        *ret_launch = launch;
+        return 0;
+    }
+    if (result == -ENOMEM)
+        dora__error_set(err, "node `%s`: out of memory", node->id);
+    dora__launch_fini(&launch);
+    return result;
+}
+
+const struct dora_kind dora_python = {
+    .name = "python",
+    .claims = claim,
+    .resolve = resolve,
+};
+
+int
+dora_python_builds(const char *libexec, char **ret_text, struct dora_error *err)
+{
+    struct dora__python_table table;
+    struct dora__text text = {0};
+    int result = dora__python_table_load(libexec, &table, err);
+
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < table.count; i++)
+        dora__text_printf(&text, "%s\t%s\t%s\n", table.builds[i].version,
+                          table.builds[i].base, table.builds[i].program);
+    dora__python_table_fini(&table);
+    if (text.failed) {
+        free(text.text);
+        return -ENOMEM;
+    }
+    *ret_text = text.text;
+    return 0;
+}
