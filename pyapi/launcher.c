@@ -18,10 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Where dora-python finds the path that is to be sys.executable; it removes
- * the variable. */
-#define EXECUTABLE_VARIABLE "DORA_RUN_EXECUTABLE"
-
 /* An interpreter that is asked for, before it is known what it is. */
 struct request {
     char *path;   /* absolute; NULL: nobody asked, and none is on PATH */
@@ -354,25 +350,13 @@ identify(struct job *job, struct dora_error *err)
 static int
 fill_argv(const struct job *job, struct dora__launch *launch)
 {
-    if (dora__launch_push(&launch->argv, launch->program) < 0 ||
+    /* dora-python stands in for the interpreter: see kind.h. */
+    if (dora__launch_push(&launch->argv, job->found.executable) < 0 ||
         dora__launch_push(&launch->argv, "-u") < 0)
         return -ENOMEM;
     if (job->script && dora__launch_push(&launch->argv, job->script) < 0)
         return -ENOMEM;
     return dora__launch_arguments(launch, job->node);
-}
-
-static int
-fill_env(const struct job *job, struct dora__launch *launch)
-{
-    DORA_AUTOFREE char *executable =
-        dora__format(EXECUTABLE_VARIABLE "=%s", job->found.executable);
-
-    if (!executable)
-        return -ENOMEM;
-    if (dora__launch_push(&launch->env, executable) < 0)
-        return -ENOMEM;
-    return dora__launch_push(&launch->env, "PYTHONUNBUFFERED=1");
 }
 
 static int
@@ -387,7 +371,8 @@ fill(const struct job *job, struct dora__launch *launch)
                                        job->found.executable);
     launch->reason = dora__format("%s; %s", why, job->request.reason);
     if (!launch->program || !launch->interpreter || !launch->reason ||
-        fill_argv(job, launch) < 0 || fill_env(job, launch) < 0)
+        fill_argv(job, launch) < 0 ||
+        dora__launch_push(&launch->env, "PYTHONUNBUFFERED=1") < 0)
         return -ENOMEM;
     return 0;
 }
