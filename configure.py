@@ -256,11 +256,15 @@ def find_pythons():
 
 
 def name_pythons(pythons):
-    taken = {}
+    """Gives each a tag of its own."""
+    taken = set()
     for python in pythons:
-        tag = python.base_tag()
-        taken[tag] = taken.get(tag, 0) + 1
-        python.tag = tag if taken[tag] == 1 else "%s-%d" % (tag, taken[tag])
+        base = python.tag = python.base_tag()
+        count = 1
+        while python.tag in taken:
+            count += 1
+            python.tag = "%s-%d" % (base, count)
+        taken.add(python.tag)
 
 
 # --- what is missing, and getting it ----------------------------------------------

@@ -1,0 +1,215 @@
+"""What configure.py writes, what ninja install puts where, what README says.
+
+Run by `ninja test` once everything is built; from anywhere by
+`python3 tests/build_test.py`.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def read(path):
+    with open(os.path.join(TOP, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def load_configure():
+    spec = importlib.util.spec_from_file_location(
+        "configure", os.path.join(TOP, "configure.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    spec.loader.exec_module(module)
+    return module
+
+
+configure = load_configure()
+
+
+class Temporary(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = os.path.realpath(directory.name)
+
+
+class TestConfigure(Temporary):
+    """In a copy, so that the build that runs this test stays as it is."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(os.path.join(TOP, "configure.py"), self.directory)
+
+    def run_it(self, *arguments):
+        return subprocess.run(
+            [sys.executable, "configure.py", *arguments], cwd=self.directory,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def written(self):
+        return {name: os.stat(os.path.join(self.directory, "build", name))
+                for name in ("config.ninja", "pythons.ninja", "pythons")}
+
+    def test_all_missing_packages_are_named_at_once(self):
+        done = self.run_it("--cc", "no-such-compiler", "--python", "/nowhere")
+        self.assertEqual(done.returncode, 1)
+        for package in ("gcc", "libyaml-dev", "libcmocka-dev", "python3-dev"):
+            self.assertIn(package, done.stderr)
+        self.assertIn("configure.py --setup", done.stderr)
+        self.assertFalse(os.path.exists(self.directory + "/build"))
+
+    def test_same_facts_leave_the_files_alone(self):
+        self.assertEqual(self.run_it().returncode, 0)
+        before = self.written()
+        self.assertEqual(self.run_it("--again").stdout, "")
+        for name, after in self.written().items():
+            self.assertEqual(before[name].st_mtime_ns, after.st_mtime_ns, name)
+
+    def test_arguments_are_remembered(self):
+        self.assertEqual(self.run_it("--prefix", "/opt/a b").returncode, 0)
+        with open(self.directory + "/build/config.ninja") as file:
+            text = file.read()
+        self.assertIn("\nprefix = /opt/a b\n", text)
+        self.assertRegex(text, r"(?m)^configure_args = --prefix '/opt/a b'")
+
+    def test_only_the_named_python_is_built_for(self):
+        first = read("build/pythons").split("\t")[2]
+        self.assertEqual(self.run_it("--python", first).returncode, 0)
+        with open(self.directory + "/build/pythons") as file:
+            lines = file.read().splitlines()
+        self.assertEqual([line.split("\t")[2] for line in lines], [first])
+
+    def test_what_is_passed_over_is_said(self):
+        done = self.run_it("--python", "/nowhere", "--python", "/bin/false")
+        self.assertIn("/nowhere: does not run", done.stdout)
+        self.assertIn("/bin/false: does not run", done.stdout)
+
+
+class FakePython(configure.Python):
+    def __init__(self, prefix, version=(3, 13, 0), **facts):
+        defaults = dict.fromkeys(
+            ("LIBDIR", "LIBPL", "LDLIBRARY", "INSTSONAME", "MULTIARCH",
+             "Py_GIL_DISABLED", "Py_DEBUG"))
+        super().__init__("python", {
+            **defaults, "version": list(version), "prefix": prefix,
+            "implementation": "cpython", "executable": prefix + "/bin/python3",
+            "INCLUDEPY": prefix + "/include", **facts})
+
+
+class TestPythons(Temporary):
+    def tags(self, *pythons):
+        configure.name_pythons(pythons)
+        return [python.tag for python in pythons]
+
+    def test_tags_tell_builds_apart(self):
+        self.assertEqual(
+            self.tags(FakePython("/usr"), FakePython("/usr/local"),
+                      FakePython("/a/env"), FakePython("/b/env"),
+                      FakePython("/usr", Py_GIL_DISABLED=1),
+                      FakePython("/usr", Py_DEBUG=1),
+                      FakePython("/opt/my python")),
+            ["cp313-usr", "cp313-usr-local", "cp313-env", "cp313-env-2",
+             "cp313t-usr", "cp313d-usr", "cp313-my_python"])
+
+    def test_complaints(self):
+        library = {"LIBDIR": self.directory, "LDLIBRARY": "libpython3.so"}
+        self.assertIn("older", FakePython("/usr", (3, 10, 9)).complaint())
+        self.assertIn("shared", FakePython("/usr").complaint())
+        open(self.directory + "/libpython3.so", "w").close()
+        self.assertIn("headers", FakePython(
+            "/usr", INCLUDEPY="/nowhere", **library).complaint())
+        open(self.directory + "/Python.h", "w").close()
+        self.assertIsNone(FakePython(
+            "/usr", INCLUDEPY=self.directory, **library).complaint())
+
+    def test_a_static_library_is_not_a_shared_one(self):
+        open(self.directory + "/libpython3.a", "w").close()
+        self.assertIsNone(FakePython("/usr", LIBDIR=self.directory,
+                                     LDLIBRARY="libpython3.a").library)
+
+    def test_only_unusual_libraries_get_a_run_path(self):
+        for directory in ("/usr/lib", "/usr/lib64", "/lib",
+                          "/usr/lib/x86_64-linux-gnu"):
+            self.assertEqual(configure.rpath(directory), "")
+        self.assertIn("-rpath,/opt/python/lib",
+                      configure.rpath("/opt/python/lib"))
+
+
+class TestInstall(Temporary):
+    def make(self, action, prefix="/usr"):
+        subprocess.run(
+            [os.path.join(TOP, "runtime/install.sh"), action, prefix],
+            env={**os.environ, "DESTDIR": self.directory}, check=True,
+            stdout=subprocess.DEVNULL)
+
+    def files(self):
+        return {os.path.relpath(os.path.join(where, name), self.directory)
+                for where, _, names in os.walk(self.directory)
+                for name in names}
+
+    def test_every_file_has_its_place_and_goes_again(self):
+        self.make("install")
+        tags = [line.split("\t")[0] for line in
+                read("build/pythons").splitlines()]
+        expected = {
+            "usr/bin/dora-run", "usr/include/dora.h", "usr/lib/libdora.a",
+            "usr/lib/libdora-python.a", "usr/lib/pkgconfig/dora.pc",
+            "usr/libexec/dora-run/dora-guardian",
+            "usr/libexec/dora-run/pythons",
+            *("usr/libexec/dora-run/%s/dora-python" % tag for tag in tags)}
+        self.assertEqual(self.files(), expected)
+        self.make("uninstall")
+        self.assertEqual(self.files(), set())
+
+    def test_what_is_installed_speaks_of_the_prefix(self):
+        self.make("install")
+        with open(self.directory + "/usr/libexec/dora-run/pythons") as file:
+            lines = file.read().splitlines()
+        self.assertTrue(lines)
+        for line in lines:
+            tag, _, _, program = line.split("\t")
+            self.assertEqual(program,
+                             "/usr/libexec/dora-run/%s/dora-python" % tag)
+        with open(self.directory + "/usr/lib/pkgconfig/dora.pc") as file:
+            text = file.read()
+        self.assertNotIn(self.directory, text)
+        version = re.search('DORA_VERSION "(.*)"', read("runtime/dora.h"))
+        self.assertIn("Version: %s\n" % version.group(1), text)
+
+    def test_an_installed_dora_run_needs_no_build_directory(self):
+        prefix = self.directory
+        subprocess.run([os.path.join(TOP, "runtime/install.sh"), "install",
+                        prefix], check=True, stdout=subprocess.DEVNULL,
+                       env={k: v for k, v in os.environ.items()
+                            if k != "DESTDIR"})
+        done = subprocess.run(
+            [prefix + "/bin/dora-run", "--version"], text=True, check=True,
+            stdout=subprocess.PIPE)
+        self.assertIn(prefix + "/libexec/dora-run", done.stdout)
+        self.assertNotIn(os.path.join(TOP, "build"), done.stdout)
+
+
+class TestReadme(unittest.TestCase):
+    def test_its_two_lines_differ_in_their_last_word_only(self):
+        lines = [line for line in read("README.md").splitlines()
+                 if re.search(r"--setup && ninja \w+$", line)]
+        self.assertEqual(len(lines), 2)
+        run, test = lines
+        self.assertEqual(run[:-len(" run")], test[:-len(" test")])
+        self.assertTrue(run.endswith("ninja run"))
+        self.assertTrue(test.endswith("ninja test"))
+
+    def test_its_targets_exist(self):
+        known = set(re.findall(r"(?m)^build (\w+):", read("build.ninja")))
+        for name in re.findall(r"`ninja (\w+)`", read("README.md")):
+            self.assertIn(name, known)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
