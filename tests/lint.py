@@ -43,7 +43,7 @@ FORKS = re.compile(r"runtime/(guardian|spawn)\w*\.c$")
 # the right column (memory). Nothing pure may see memory, and memory no graph.
 PURE = {"document.h", "graph.h", "plan.h"}
 MEMORY = {"layout.h", "plane.h", "node.h", "ring.h", "bell.h", "record.h",
-          "heap.h"}
+          "heap.h", "space.h"}
 # What pyapi/ may see of runtime/, and what main.c and examples/ may.
 FOR_PYTHON = {"dora.h", "base.h", "node.h", "kind.h"}
 
