@@ -1,0 +1,51 @@
+"""The dataflows that are shipped, as a newcomer runs them."""
+
+import os
+import shutil
+
+from harness import FlowTest, ROOT, settings
+
+
+class Examples(FlowTest):
+    def run_example(self, name, python=None, **how):
+        shutil.copytree(
+            os.path.join(ROOT, "dataflows"),
+            os.path.join(self.directory, "dataflows"),
+            ignore=shutil.ignore_patterns("out"),
+        )
+        path = os.path.join(self.directory, "dataflows", name)
+        directory = os.path.dirname(python or settings.python)
+        env = {"PATH": directory + ":" + os.environ["PATH"]}
+        code = how.pop("code", 0)
+        run = self.ended(self.start_file(path, env=env, **how), code)
+        run.directory = os.path.join(self.directory, "dataflows")
+        return run
+
+    def test_zero_copy(self):
+        run = self.run_example("zero_copy.yml")
+        self.assertEqual(run.lines("receiver")[-1], "8 messages, every byte right")
+        self.assertEqual(run.node("sender")["copied_bytes"], 0)
+        self.assertEqual(run.node("receiver")["copied_bytes"], 0)
+
+    def test_zero_copy_numpy(self):
+        if settings.numpy_python is None:
+            self.skipTest("no NumPy for this Python")
+        run = self.run_example("zero_copy_numpy.yml", settings.numpy_python)
+        self.assertEqual(run.lines("receiver")[-1], "8 arrays, every byte right")
+
+    def test_zero_copy_numpy_without_numpy_says_what_to_do(self):
+        if settings.numpy_python == settings.python:
+            self.skipTest("this Python has NumPy")
+        run = self.run_example("zero_copy_numpy.yml", code=1)
+        self.assertIn("needs NumPy", run.err)
+        self.assertIn("pip install numpy", run.err)
+
+    def test_watch(self):
+        run = self.run_example("watch.yml", args=["--stop-after", "3500ms"])
+        lines = run.lines("watch")
+        self.assertIn("cpu", lines[0])
+        rows = [line for line in lines if "%" in line]
+        self.assertGreaterEqual(len(rows), 2)
+        self.assertRegex(lines[-1], r"watched for \d+ seconds")
+        for node in ("sample", "statistics", "watch"):
+            self.assertEqual(run.lines(node, "stderr"), [])

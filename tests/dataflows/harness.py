@@ -1,0 +1,312 @@
+"""Runs a dataflow of throw-away scripts under dora-run and says what came of it.
+
+    class TestGreeting(FlowTest):
+        def test_hello_arrives(self):
+            run = self.flow({
+                "source": Node('''
+                    from dora import Node
+                    Node().send_output("hello", b"hi")
+                ''', outputs=["hello"]),
+                "sink": Node('''
+                    from dora import Node
+                    for event in Node():
+                        print(event["type"])
+                ''', inputs={"hello": "source/hello"}),
+            })
+            self.assertEqual(run.lines("sink"), ["INPUT", "INPUT_CLOSED", "STOP"])
+
+The scripts lie in a directory of their own, beside a copy of probe.py. Nothing
+here sleeps: nodes meet at FIFOs (probe.tell, probe.hear), the test waits for
+lines. Every run has a deadline. Which dora-run, Python and tier are used is
+decided by `settings`, so that the same tests serve all of them.
+"""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import textwrap
+import threading
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+
+
+class settings:
+    """Filled in by run_dataflows.py."""
+
+    dora_run = os.path.join(ROOT, "build", "dora-run")
+    python = "/usr/bin/python3"
+    numpy_python = None  # an interpreter of the same build that has NumPy
+    version = (3, 11)
+    isolation = None
+    patience = 1.0  # factor on every deadline
+
+
+class Node:
+    """One node of a test dataflow; keywords become its YAML keys."""
+
+    def __init__(self, script=None, *, numpy=False, **keys):
+        self.script = None if script is None else textwrap.dedent(script)
+        self.numpy = numpy
+        self.keys = keys
+
+
+class Run:
+    """A dora-run that has ended."""
+
+    def __init__(self, directory, code, out, err, seconds):
+        self.directory = directory
+        self.code, self.out, self.err, self.seconds = code, out, err, seconds
+        try:
+            with open(os.path.join(directory, "report.json")) as file:
+                self.report = json.load(file)
+        except (OSError, ValueError):
+            self.report = None
+
+    def records(self, node):
+        """The node's log file, line by line, oldest first."""
+        found = glob.glob(
+            os.path.join(glob.escape(self.directory), "out", "*", f"log_{node}.jsonl")
+        )
+        records = []
+        for path in found:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                records += [json.loads(line) for line in file]
+        return records
+
+    def lines(self, node, stream="stdout"):
+        """What the node printed."""
+        return [r["msg"] for r in self.records(node) if r["stream"] == stream]
+
+    def values(self, node):
+        """The lines that are JSON, decoded."""
+        return [json.loads(line) for line in self.lines(node)]
+
+    def node(self, name):
+        return next(n for n in self.report["nodes"] if n["id"] == name)
+
+    def edge(self, name):
+        """`name` is consumer/input."""
+        return next(
+            e for e in self.report["edges"] if f"{e['to']}/{e['input']}" == name
+        )
+
+    def __str__(self):
+        return (
+            f"exit {self.code} after {self.seconds:.2f} s\n"
+            f"--- stdout\n{self.out[-6000:]}\n--- stderr\n{self.err[-6000:]}\n"
+            f"--- report\n{json.dumps(self.report, indent=1)[-3000:]}"
+        )
+
+
+class Running:
+    """A dora-run under way."""
+
+    def __init__(self, directory, command, env, timeout, **popen):
+        self.directory = directory
+        self.deadline = time.monotonic() + timeout
+        self.begun = time.monotonic()
+        self.process = subprocess.Popen(
+            command,
+            cwd=popen.pop("cwd", directory),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **popen,
+        )
+        self.pid = self.process.pid
+        self.text = {"out": "", "err": ""}
+        self.more = threading.Condition()
+        self.readers = [
+            threading.Thread(target=self._read, args=(name, pipe), daemon=True)
+            for name, pipe in (
+                ("out", self.process.stdout),
+                ("err", self.process.stderr),
+            )
+        ]
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self, name, pipe):
+        with pipe:
+            while chunk := os.read(pipe.fileno(), 1 << 16):
+                with self.more:
+                    self.text[name] += chunk.decode("utf-8", "replace")
+                    self.more.notify_all()
+        with self.more:
+            self.readers.remove(threading.current_thread())
+            self.more.notify_all()
+
+    def _remaining(self):
+        return max(0.0, self.deadline - time.monotonic())
+
+    def expect(self, text, count=1):
+        """Waits until `text` has appeared on dora-run's output."""
+        with self.more:
+            self.more.wait_for(
+                lambda: (self.text["out"] + self.text["err"]).count(text) >= count
+                or not self.readers,
+                self._remaining(),
+            )
+            if (self.text["out"] + self.text["err"]).count(text) < count:
+                raise AssertionError(f"never said {text!r}\n{self.finish()}")
+
+    def signal(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+
+    def finish(self):
+        late = False
+        try:
+            self.process.wait(self._remaining())
+        except subprocess.TimeoutExpired:
+            late = True
+            self.process.kill()
+            self.process.wait()
+        seconds = time.monotonic() - self.begun
+        with self.more:
+            self.more.wait_for(lambda: not self.readers, 2)
+        run = Run(
+            self.directory,
+            self.process.returncode,
+            self.text["out"],
+            self.text["err"],
+            seconds,
+        )
+        if late:
+            raise AssertionError(f"not over at the deadline\n{run}")
+        return run
+
+
+class FlowTest(unittest.TestCase):
+    maxDiff = 2000
+
+    def setUp(self):
+        self.fresh()
+
+    def fresh(self):
+        """A new directory: for the next run of the same test."""
+        self.directory = tempfile.mkdtemp(prefix="dora-test-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        shutil.copy(os.path.join(HERE, "probe.py"), self.directory)
+
+    # --- writing ---------------------------------------------------------
+
+    def write(self, name, text, mode=0o644):
+        path = os.path.join(self.directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(textwrap.dedent(text))
+        os.chmod(path, mode)
+        return path
+
+    def write_flow(self, nodes, **top):
+        """flow.yml and its scripts. JSON is YAML."""
+        described = []
+        for name, node in nodes.items():
+            keys = dict(node.keys)
+            if node.script is not None:
+                self.write(f"{name}.py", node.script)
+                keys.setdefault("path", f"{name}.py")
+            if str(keys.get("path", "")).endswith(".py"):
+                keys.setdefault("python", self.interpreter(node))
+                if settings.isolation:
+                    keys.setdefault("isolation", settings.isolation)
+            described.append({"id": name, **keys})
+        return self.write("flow.yml", json.dumps({"nodes": described, **top}, indent=1))
+
+    def interpreter(self, node):
+        if node.numpy and settings.numpy_python is None:
+            self.skipTest("no NumPy for this Python")
+        return settings.numpy_python if node.numpy else settings.python
+
+    # --- running ---------------------------------------------------------
+
+    def environment(self, extra=None):
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("DORA_", "PYTHON", "VIRTUAL_ENV", "CONDA"))
+        }
+        env["PATH"] = os.path.dirname(settings.python) + ":" + env.get("PATH", "")
+        env["PYTHONDONTWRITEBYTECODE"] = "1"
+        env.update(extra or {})
+        return env
+
+    def start(self, nodes, *, args=(), env=None, timeout=30, popen=None, **top):
+        if isinstance(nodes, str):
+            path = self.write("flow.yml", nodes)
+        else:
+            path = self.write_flow(nodes, **top)
+        return self.start_file(path, args=args, env=env, timeout=timeout, popen=popen)
+
+    def start_file(self, path, *, args=(), env=None, timeout=30, popen=None):
+        report = os.path.join(self.directory, "report.json")
+        command = [settings.dora_run, *args, "--report", report, path]
+        return Running(
+            self.directory,
+            command,
+            self.environment(env),
+            timeout * settings.patience,
+            **(popen or {}),
+        )
+
+    def flow(self, nodes, *, code=0, **how):
+        """Runs to the end; `code` is the exit code to demand, None for any."""
+        return self.ended(self.start(nodes, **how), code)
+
+    def ended(self, running, code=0):
+        run = running.finish()
+        if code is not None and run.code != code:
+            self.fail(f"expected exit {code}\n{run}")
+        return run
+
+    def command(self, *args, timeout=20, **popen):
+        """dora-run with other arguments; returns CompletedProcess."""
+        return subprocess.run(
+            [settings.dora_run, *args],
+            cwd=self.directory,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout * settings.patience,
+            **popen,
+        )
+
+    # --- judging ---------------------------------------------------------
+
+    def assert_accounted(self, run):
+        """I2 at the end of a run: nothing is missing from any edge."""
+        for edge in run.report["edges"]:
+            total = edge["delivered"] + edge["dropped"] + edge["queued"]
+            self.assertEqual(edge["sent"], total, f"{edge}\n{run}")
+
+
+#: A node that prints length, checksum and first bytes of all it gets.
+CHECKSUM_SINK = """
+    import zlib
+    from dora import Node
+
+    for event in Node():
+        if event["type"] == "INPUT":
+            data = bytes(event["value"])
+            print(len(data), zlib.crc32(data), data[:4].hex())
+"""
+
+#: A node that prints the content of all it gets, then how the stream ended.
+TEXT_SINK = """
+    from dora import Node
+
+    for event in Node():
+        if event["type"] == "INPUT":
+            print(bytes(event["value"]).decode())
+        else:
+            print(event["type"], event["id"])
+"""

@@ -1,0 +1,385 @@
+"""Who holds a producer's memory, what happens when it is full, and what the
+death of a neighbour leaves."""
+
+from harness import FlowTest, Node
+
+
+class Full(FlowTest):
+    def test_the_error_names_holder_count_and_bytes(self):
+        """T12."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                count = 0
+                try:
+                    for n in range(100):
+                        with node.send_output_raw("frame", 500_000) as buffer:
+                            buffer[0] = n
+                        count += 1
+                except Exception as error:
+                    print(count, type(error).__name__, error)
+            """, outputs=["frame"], heap_limit="4MB", inputs={"done": "hoarder/done"}),
+            "hoarder": Node("""
+                from dora import Node
+                events = [event for event in Node() if event["type"] == "INPUT"]
+                print(len(events))
+            """, inputs={"x": {"source": "source/frame", "queue_size": 1000}},
+                outputs=["done"]),
+        })
+        [line] = run.lines("source")
+        self.assertRegex(line, r"^[78] \w*Error .*")
+        self.assertIn("hoarder", line)
+        self.assertIn("frame", line)
+        self.assertEqual(run.lines("hoarder"), [line.split()[0]])
+
+    def test_recovery_is_immediate_after_one_release(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                held = [node.send_output_raw("x", 900_000) for _ in range(4)]
+                try:
+                    node.send_output_raw("x", 900_000)
+                    print("no error")
+                except Exception as error:
+                    print("source" in str(error))
+                held.pop()
+                held.append(node.send_output_raw("x", 900_000))
+                print("fits")
+            """, outputs=["x"], heap_limit="4MB"),
+        })
+        self.assertEqual(run.lines("source"), ["True", "fits"])
+
+    def test_wait_blocks_until_a_holder_lets_go(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(200):
+                    with node.send_output_raw("x", 500_000) as buffer:
+                        buffer[:8] = n.to_bytes(8, "little")
+            """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
+            "slow": Node("""
+                import time
+                from dora import Node
+                got = []
+                for event in Node():
+                    if event["type"] == "INPUT":
+                        got.append(int.from_bytes(bytes(event["value"][:8]), "little"))
+                        time.sleep(0.001)
+                print(got == list(range(200)))
+            """, inputs={"x": {"source": "source/x", "queue_size": 1000}}),
+        })
+        self.assertEqual(run.lines("slow"), ["True"])
+        self.assertLessEqual(run.node("source")["heap_peak"], 3 << 20)
+
+    def test_wait_is_ended_by_the_holders_death_and_by_stop(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                from probe import tell
+                node = Node()
+                for n in range(5):
+                    node.send_output_raw("x", 500_000).send()
+                tell("full")
+                for n in range(5):
+                    node.send_output_raw("x", 500_000).send()
+                print("went on")
+            """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
+            "holder": Node("""
+                import os
+                from dora import Node
+                from probe import hear
+                node = Node()
+                kept = [node.next() for _ in range(5)]
+                hear("full")
+                os.kill(os.getpid(), 9)
+            """, inputs={"x": {"source": "source/x", "queue_size": 1000}}),
+        }, code=1)
+        self.assertEqual(run.lines("source"), ["went on"])
+
+        self.fresh()
+        running = self.start({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                print("begin")
+                try:
+                    while True:
+                        node.send_output_raw("x", 500_000).send()
+                except RuntimeError as error:
+                    print("stopped")
+                except Exception as error:
+                    print("stopped", type(error))
+            """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
+            "holder": Node("""
+                from dora import Node
+                node = Node()
+                kept = list(node)
+            """, inputs={"x": {"source": "source/x", "queue_size": 1000}}),
+        })
+        running.expect("begin")
+        running.signal()
+        run = self.ended(running, None)
+        self.assertIn("stopped", " ".join(run.lines("source")), run)
+
+    def test_larger_than_the_heap_says_so(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                try:
+                    node.send_output_raw("x", 5_000_000)
+                except Exception as error:
+                    print("heap_limit" in str(error) or "limit" in str(error))
+                    print("5" in str(error))
+            """, outputs=["x"], heap_limit="4MB"),
+        })
+        self.assertEqual(run.lines("source"), ["True", "True"])
+
+    def test_no_change_of_path_up_to_the_limit(self):
+        """T12: holding frames does not make sending slower or copy."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(30):
+                    with node.send_output_raw("x", 1_000_000) as buffer:
+                        buffer[-1] = n
+            """, outputs=["x"], heap_limit="64MB"),
+            "hoarder": Node("""
+                from dora import Node
+                events = [event for event in Node() if event["type"] == "INPUT"]
+                print([memoryview(e["value"])[-1] for e in events] == list(range(30)))
+            """, inputs={"x": {"source": "source/x", "queue_size": 100}}),
+        })
+        self.assertEqual(run.lines("hoarder"), ["True"])
+        self.assertEqual(run.node("source")["copied_bytes"], 0)
+
+
+class Fragments(FlowTest):
+    def test_random_sizes_freed_in_random_order(self):
+        """T13, short: a large block fits whenever twice its size is free."""
+        run = self.flow({
+            "node": Node("""
+                import random
+                from dora import Node
+                node = Node()
+                random.seed(4)
+                LIMIT = 64 << 20
+                held = []
+                total = 0
+                for turn in range(3000):
+                    size = int(2 ** random.uniform(0, 23))
+                    while total + size > LIMIT // 3 or len(held) > 400:
+                        total -= held.pop(random.randrange(len(held)))[1]
+                    sample = node.send_output_raw("x", size)
+                    view = sample.as_memoryview()
+                    view[0] = view[-1] = turn % 256
+                    held.append((sample, size, turn % 256, view))
+                    total += size
+                    if turn % 100 == 0:
+                        big = node.send_output_raw("x", (LIMIT - total) // 2 - (1 << 20))
+                        del big
+                print(all(view[0] == view[-1] == mark for _, _, mark, view in held))
+                held.clear()
+                del sample, view
+                whole = node.send_output_raw("x", LIMIT - (4 << 20))
+                print("whole")
+            """, outputs=["x"], heap_limit="64MB"),
+        }, timeout=60)
+        self.assertEqual(run.lines("node"), ["True", "whole"])
+
+    def test_idle_memory_is_given_back(self):
+        run = self.flow({
+            "node": Node("""
+                from dora import Node
+                node = Node()
+                with node.send_output_raw("x", 200 << 20) as buffer:
+                    for at in range(0, len(buffer), 4096): buffer[at] = 1
+            """, outputs=["x"], heap_limit="512MB"),
+        })
+        node = run.node("node")
+        self.assertGreaterEqual(node["heap_peak"], 200 << 20)
+        self.assertEqual(node["heap_used"], 0)
+
+
+class Death(FlowTest):
+    def test_consumer_dies_holding_blocks(self):
+        """T14."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                from probe import hear
+                node = Node()
+                for n in range(15):
+                    node.send_output_raw("x", 250_000).send()
+                for event in node:
+                    if event["type"] in ("INPUT_CLOSED", "STOP"): break
+                whole = node.send_output_raw("x", 3_900_000)
+                print("all back")
+            """, outputs=["x"], inputs={"bye": "holder/bye"}, heap_limit="4MB"),
+            "holder": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                kept = [node.next() for _ in range(10)]
+                os.kill(os.getpid(), 9)
+            """, inputs={"x": {"source": "source/x", "queue_size": 20}}, outputs=["bye"]),
+        }, code=1)
+        self.assertEqual(run.lines("source"), ["all back"])
+        self.assert_accounted(run)
+
+    def test_producer_dies_while_readers_read(self):
+        """T15."""
+        reader = """
+            from dora import Node
+            node = Node()
+            kept = []
+            for event in node:
+                if event["type"] == "INPUT":
+                    kept.append((event["metadata"]["n"], memoryview(event["value"])))
+            for _ in range(20):
+                for n, view in kept:
+                    assert view == bytes([n]) * 1_000_000
+            print(len(kept))
+        """
+        inputs = {"x": {"source": "source/x", "queue_size": 100}}
+        for end in ("sys.exit(0)", "os.kill(os.getpid(), 9)"):
+            with self.subTest(end=end):
+                self.fresh()
+                run = self.flow({
+                    "source": Node(f"""
+                        import os, sys
+                        from dora import Node
+                        node = Node()
+                        for n in range(10):
+                            with node.send_output_raw("x", 1_000_000, {{"n": n}}) as buffer:
+                                buffer[:] = bytes([n]) * 1_000_000
+                        {end}
+                    """, outputs=["x"]),
+                    "one": Node(reader, inputs=inputs),
+                    "two": Node(reader, inputs=inputs),
+                }, code=None)
+                self.assertEqual(run.lines("one") + run.lines("two"), ["10", "10"])
+
+    def test_producer_dies_with_a_message_half_written(self):
+        run = self.flow({
+            "source": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                node.send_output("x", b"whole")
+                with node.send_output_raw("x", 1000) as buffer:
+                    buffer[:500] = b"h" * 500
+                    os.kill(os.getpid(), 9)
+            """, outputs=["x"]),
+            "sink": Node("""
+                from dora import Node
+                print([(e["type"], bytes(e["value"]) if e["type"] == "INPUT" else e["id"])
+                       for e in Node()])
+            """, inputs={"x": "source/x"}),
+        }, code=1)
+        self.assertEqual(run.lines("sink"), [
+            "[('INPUT', b'whole'), ('NODE_FAILED', 'source'), "
+            "('INPUT_CLOSED', 'x'), ('STOP', 'ALL_INPUTS_CLOSED')]"
+        ])
+
+
+class WrongMoment(FlowTest):
+    def test_last_reference_dropped_in_odd_places(self):
+        """T21: in gc, in __del__, on a worker thread, in atexit, and when the
+        interpreter is nearly gone."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(40):
+                    with node.send_output_raw("x", 10_000) as buffer:
+                        buffer[:] = b"v" * 10_000
+            """, outputs=["x"]),
+            "sink": Node("""
+                import atexit, builtins, concurrent.futures, gc, sys, threading
+                from dora import Node
+                node = Node()
+                values = [e["value"] for e in node if e["type"] == "INPUT"]
+
+                class Cycle:
+                    pass
+                cycle = Cycle(); cycle.me = cycle; cycle.value = values.pop()
+                del cycle
+                gc.collect()
+
+                class Late:
+                    def __init__(self, value): self.value = value
+                    def __del__(self):
+                        assert bytes(self.value[:1]) == b"v"
+                        del self.value
+                late = Late(values.pop()); del late
+
+                with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                    box = [values.pop() for _ in range(9)]
+                    def drop(n): box[n] = None
+                    list(pool.map(drop, range(9)))
+
+                kept = values.pop()
+                @atexit.register
+                def end():
+                    global kept
+                    del kept
+
+                sys.modules["holds"] = values.pop()       # freed with the modules
+                builtins.held = memoryview(values.pop())  # and later still
+                stuck = Late(values.pop())
+                local = threading.local(); local.value = values.pop()
+                print(len(values))
+            """, inputs={"x": {"source": "source/x", "queue_size": 100}}),
+        })
+        self.assertEqual(run.lines("sink"), ["24"])
+
+    def test_exit_with_a_thread_inside_next(self):
+        """T49."""
+        run = self.flow({
+            "node": Node("""
+                import threading
+                from dora import Node
+                node = Node()
+                held = node.next()
+                threading.Thread(target=node.next, daemon=True).start()
+                threading.Thread(target=lambda: [node.send_output("self", b"x")
+                                 for _ in iter(int, 1)], daemon=True).start()
+                print("over")
+            """, inputs={"tick": "dora/timer/secs/1000", "self": "node/self"},
+                outputs=["self"]),
+        })
+        self.assertEqual(run.lines("node"), ["over"])
+
+    def test_fork_is_inert(self):
+        """T56, short: a child frees and consumes nothing of its parent's."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(20): node.send_output("x", b"%d" % n)
+            """, outputs=["x"]),
+            "sink": Node("""
+                import multiprocessing, os
+                from dora import Node
+                node = Node()
+                first = node.next()
+                pid = os.fork()
+                if pid == 0:
+                    del first
+                    try:
+                        node.next(timeout=1)
+                        os._exit(1)
+                    except RuntimeError:
+                        os._exit(0)
+                print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                print(bytes(first["value"]))
+                print([int(bytes(e["value"])) for e in node if e["type"] == "INPUT"]
+                      == list(range(1, 20)))
+            """, inputs={"x": {"source": "source/x", "queue_size": 100}}),
+        })
+        self.assertEqual(run.lines("sink"), ["0", "b'0'", "True"])

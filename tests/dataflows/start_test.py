@@ -1,0 +1,343 @@
+"""The start: nobody's first message is lost, and whoever cannot start is
+named."""
+
+import os
+
+from harness import FlowTest, Node, TEXT_SINK, settings
+
+
+class FirstMessage(FlowTest):
+    def test_consumers_that_are_slow_to_import_get_it(self):
+        """T33, c21."""
+        slow = """
+            import time
+            time.sleep({delay})
+            from dora import Node
+            for event in Node():
+                if event["type"] == "INPUT":
+                    print(bytes(event["value"]).decode())
+        """
+        inputs = {"x": {"source": "source/x", "queue_size": 100}}
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(3):
+                    node.send_output("x", b"#%d" % n)
+            """, outputs=["x"]),
+            **{
+                f"sink{i}": Node(slow.replace("{delay}", str(delay)), inputs=inputs)
+                for i, delay in enumerate((0, 0.3, 1))
+            },
+        })
+        for i in range(3):
+            self.assertEqual(run.lines(f"sink{i}"), ["#0", "#1", "#2"])
+
+    def test_no_stall_in_the_time_line(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                Node().send_output("x", b"1")
+            """, outputs=["x"]),
+            "sink": Node(TEXT_SINK, inputs={"x": "source/x"}),
+        })
+        self.assertEqual(run.lines("sink")[0], "1")
+        self.assertLess(run.seconds, 3)
+
+    def test_others_may_run_while_one_waits_for_the_barrier(self):
+        """T36: Node() releases the GIL and can be interrupted."""
+        run = self.flow({
+            "late": Node("""
+                from probe import hear
+                hear("counted")
+                from dora import Node
+                Node()
+            """),
+            "node": Node("""
+                import signal, threading, time
+                from dora import Node
+                from probe import tell
+
+                class Alarm(Exception):
+                    pass
+
+                def alarm(*_):
+                    raise Alarm
+
+                signal.signal(signal.SIGALRM, alarm)
+                longest = 0.0
+                over = False
+                def count():
+                    global longest
+                    last = time.monotonic()
+                    while not over:
+                        now = time.monotonic()
+                        longest = max(longest, now - last)
+                        last = now
+                threading.Thread(target=count).start()
+                signal.setitimer(signal.ITIMER_REAL, 0.5)
+                begun = time.monotonic()
+                try:
+                    Node()
+                except Alarm:
+                    print("interrupted", time.monotonic() - begun < 1)
+                over = True
+                tell("counted")
+                print(longest < 0.3, longest)
+                Node()
+                print("joined")
+            """),
+        })
+        lines = run.lines("node")
+        self.assertEqual(lines[0], "interrupted True")
+        self.assertTrue(lines[1].startswith("True"), lines)
+        self.assertEqual(lines[2], "joined")
+
+    def test_who_is_waited_for_is_said(self):
+        run = self.flow({
+            "sleepy": Node("""
+                import time
+                time.sleep(3)
+                from dora import Node
+                Node()
+            """),
+            "ready": Node("""
+                from dora import Node
+                Node()
+            """),
+        })
+        lines = [l for l in (run.out + run.err).splitlines() if "sleepy" in l]
+        self.assertTrue(any("wait" in line.lower() for line in lines), run)
+
+
+class CannotStart(FlowTest):
+    """T34."""
+
+    GOOD = """
+        from dora import Node
+        try:
+            Node()
+            print("joined")
+        except RuntimeError as error:
+            print("RuntimeError", "bad" in str(error))
+            raise
+    """
+
+    def fails(self, script, *words):
+        run = self.flow(
+            {"bad": Node(script), "good": Node(self.GOOD)}, code=1, timeout=20
+        )
+        self.assertEqual(run.lines("good"), ["RuntimeError True"])
+        for word in ("[ERROR]", "bad", *words):
+            self.assertIn(word, run.err)
+        self.assertNotIn("Node `good` failed", run.err)
+        return run
+
+    def test_exit_before_joining(self):
+        self.fails("import sys; sys.exit(1)", "code 1")
+
+    def test_success_before_joining(self):
+        self.fails("print('not a node')")
+
+    def test_import_error(self):
+        self.fails("import no_such_module_zz", "no_such_module_zz", "ModuleNotFoundError")
+
+    def test_syntax_error(self):
+        self.fails("def (", "SyntaxError")
+
+    def test_crash_before_joining(self):
+        self.fails("import os; os.kill(os.getpid(), 11)", "SIGSEGV")
+
+    def test_missing_file(self):
+        run = self.flow(
+            {"bad": Node(path="no_such.py"), "good": Node(self.GOOD)}, code=1
+        )
+        self.assertIn("no_such.py", run.err)
+        self.assertRegex(run.err, r"flow\.yml:\d+:\d+")
+        self.assertEqual(run.lines("good"), [])
+
+    def test_not_executable(self):
+        self.write("tool.sh", "#!/bin/sh\n", mode=0o644)
+        run = self.flow({"bad": Node(path="tool.sh")}, code=1)
+        self.assertIn("tool.sh", run.err)
+
+    def test_missing_interpreter(self):
+        run = self.flow({"bad": Node("x", python="/no/such/python3")}, code=1)
+        self.assertIn("/no/such/python3", run.err)
+
+    def test_wrong_interpreter_script(self):
+        self.write("tool", "#!/no/such/shell\n", mode=0o755)
+        run = self.flow({"bad": Node(path="tool")}, code=1)
+        self.assertIn("bad", run.err)
+
+
+class OddGraphs(FlowTest):
+    """T35."""
+
+    def test_no_nodes(self):
+        self.flow({})
+
+    def test_no_edges(self):
+        run = self.flow({
+            name: Node("""
+                from dora import Node
+                Node()
+                print("here")
+            """) for name in ("a", "b")
+        })
+        self.assertEqual(run.lines("a") + run.lines("b"), ["here", "here"])
+
+    def test_self_loop(self):
+        run = self.flow({
+            "node": Node("""
+                from dora import Node
+                node = Node()
+                node.send_output("out", b"0")
+                for event in node:
+                    if event["type"] == "INPUT":
+                        n = int(bytes(event["value"]))
+                        if n == 1000:
+                            break
+                        node.send_output("out", b"%d" % (n + 1))
+                print(n)
+            """, inputs={"in": "node/out"}, outputs=["out"]),
+        })
+        self.assertEqual(run.lines("node"), ["1000"])
+
+    def test_cycle_of_two_without_source_stops_when_asked(self):
+        script = """
+            from dora import Node
+            for event in Node():
+                print(event["type"], event["id"])
+        """
+        run = self.flow({
+            "a": Node(script, inputs={"i": "b/o"}, outputs=["o"]),
+            "b": Node(script, inputs={"i": "a/o"}, outputs=["o"]),
+        }, args=["--stop-after", "300ms"])
+        self.assertEqual(run.lines("a"), ["STOP MANUAL"])
+        self.assertEqual(run.lines("b"), ["STOP MANUAL"])
+
+    def test_chain(self):
+        """A message through 40 nodes, unchanged and uncopied."""
+        length = 40
+        relay = """
+            from dora import Node
+            node = Node()
+            for event in node:
+                if event["type"] == "INPUT":
+                    node.send_output("o", event["value"], {"hops": event["metadata"]["hops"] + 1})
+        """
+        nodes = {
+            "n0": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(3):
+                    node.send_output("o", bytes([n]) * 10_000, {"hops": 0})
+            """, outputs=["o"])
+        }
+        for i in range(1, length):
+            nodes[f"n{i}"] = Node(relay, inputs={"i": f"n{i - 1}/o"}, outputs=["o"])
+        nodes["end"] = Node("""
+            from dora import Node
+            for event in Node():
+                if event["type"] == "INPUT":
+                    print(event["metadata"]["hops"], set(bytes(event["value"])))
+        """, inputs={"i": f"n{length - 1}/o"})
+        run = self.flow(nodes, timeout=60)
+        self.assertEqual(
+            run.lines("end"), [f"{length - 1} {{{n}}}" for n in range(3)]
+        )
+        for i in range(1, length):
+            self.assertEqual(run.node(f"n{i}")["copied_bytes"], 0)
+
+    def test_sixty_four_subscribers_are_too_many(self):
+        nodes = {"s": Node("x", outputs=["o"])}
+        for i in range(64):
+            nodes[f"c{i}"] = Node("x", inputs={"i": "s/o"})
+        run = self.flow(nodes, code=1)
+        self.assertRegex(run.err, "63")
+
+
+class BadFiles(FlowTest):
+    """I9: one clear error with its place, all errors of a file at once."""
+
+    def refuse(self, text, *patterns):
+        self.fresh()
+        path = self.write("flow.yml", text)
+        result = self.command("check", path)
+        self.assertEqual(result.returncode, 1, result)
+        for pattern in patterns:
+            self.assertRegex(result.stderr + result.stdout, pattern)
+        run = self.ended(self.start_file(path), 1)
+        for pattern in patterns:
+            self.assertRegex(run.err, pattern)
+
+    def test_places_and_suggestions(self):
+        self.refuse(
+            "nodes:\n  - id: a\n    path: x.py\n    outputs: [image]\n"
+            "  - id: b\n    path: x.py\n    inputs:\n      i: a/imge\n      j: c/o\n",
+            r"flow\.yml:8:\d+: .*imge", "image", r"flow\.yml:9:\d+: .*\bc\b",
+        )
+        self.refuse("nodes:\n  - id: a\n    pth: x.py\n", r"flow\.yml:3:\d+: .*pth", "path")
+        self.refuse("nodes: [\n", r"flow\.yml:\d+:\d+")
+        self.refuse("nods: []\n", r"flow\.yml:1:\d+: .*nods", "nodes")
+        self.refuse(
+            "nodes:\n  - {id: a, path: x.py}\n  - {id: a, path: x.py}\n",
+            r"flow\.yml:3:\d+: .*\ba\b",
+        )
+
+    def test_missing_file(self):
+        result = self.command("nowhere.yml")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("nowhere.yml", result.stderr)
+
+    def test_bad_command_line(self):
+        for arguments in ([], ["--no-such-option"], ["--stop-after", "soon", "x.yml"]):
+            result = self.command(*arguments)
+            self.assertEqual(result.returncode, 2, result)
+            self.assertTrue(result.stderr)
+
+
+class Commands(FlowTest):
+    def test_check_names_tier_interpreter_and_reason(self):
+        path = self.write_flow({
+            "source": Node("x", outputs=["x"]),
+            "sink": Node("x", inputs={"x": "source/x"}),
+        })
+        result = self.command("check", path)
+        self.assertEqual(result.returncode, 0, result)
+        version = ".".join(map(str, settings.version))
+        lines = [l for l in result.stdout.splitlines() if "source" in l or "sink" in l]
+        self.assertEqual(len(lines), 2, result)
+        for line in lines:
+            self.assertIn("process", line)
+            self.assertIn(version, line)
+
+    def test_graph_is_mermaid(self):
+        path = self.write_flow({
+            "source": Node("x", outputs=["image"]),
+            "sink": Node("x", inputs={"x": "source/image", "t": "dora/timer/secs/1"}),
+        })
+        result = self.command("graph", path)
+        self.assertEqual(result.returncode, 0, result)
+        self.assertIn("flowchart", result.stdout)
+        for word in ("source", "sink", "image"):
+            self.assertIn(word, result.stdout)
+
+    def test_version_and_help(self):
+        result = self.command("--version")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout, r"\d+\.\d+\.\d+")
+        self.assertIn("--stop-after", self.command("--help").stdout)
+
+    def test_no_files_are_left_but_the_log_directory(self):
+        """I7."""
+        self.flow({"node": Node("from dora import Node; Node()")})
+        self.assertEqual(
+            sorted(os.listdir(self.directory)),
+            ["flow.yml", "node.py", "out", "probe.py", "report.json"],
+        )
+        [run] = [n for n in os.listdir(self.directory + "/out") if n != ".gitignore"]
+        names = set(os.listdir(f"{self.directory}/out/{run}"))
+        self.assertIn("log_node.jsonl", names)
+        self.assertLessEqual(names, {"log_node.jsonl", "run.json"})

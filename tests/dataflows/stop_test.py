@@ -1,0 +1,570 @@
+"""Every run ends: by itself, by Ctrl-C, by force; and says how each node did."""
+
+import os
+import signal
+import subprocess
+import time
+
+from harness import FlowTest, Node, TEXT_SINK, settings
+
+TICKER = Node("""
+    from dora import Node
+    node = Node()
+    print("ready")
+    for event in node:
+        pass
+    print("ended")
+""", inputs={"tick": "dora/timer/millis/20"})
+
+
+def alive(marker):
+    """Processes whose environment holds the marker."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if marker.encode() in file.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+class Naive(FlowTest):
+    """T39, T40: scripts that take no notice of the end."""
+
+    def stopped(self, script, code=0, limit=8, **keys):
+        running = self.start({"node": Node(script, **keys)})
+        running.expect("ready")
+        begun = time.monotonic()
+        running.signal()
+        run = self.ended(running, code)
+        self.assertLess(time.monotonic() - begun, limit)
+        return run
+
+    def test_iteration_that_ignores_stop(self):
+        run = self.stopped("""
+            from dora import Node
+            print("ready")
+            for event in Node():
+                pass
+            print("ended")
+        """, inputs={"tick": "dora/timer/millis/20"}, limit=2)
+        self.assertEqual(run.lines("node")[-1], "ended")
+
+    def test_endless_loop_on_next(self):
+        """After STOP next() says None for ever: the loop is ended for it."""
+        run = self.stopped("""
+            from dora import Node
+            node = Node()
+            print("ready")
+            while True:
+                node.next()
+        """, limit=20, code=None)
+        self.assertLess(run.node("node")["user_ns"] / 1e9, 5, run)
+
+    def test_source_that_never_reads_events(self):
+        self.stopped("""
+            import time
+            from dora import Node
+            node = Node()
+            print("ready")
+            while True:
+                node.send_output("x", b"frame")
+                time.sleep(0.01)
+        """, outputs=["x"], limit=20)
+
+    def test_sleeper_that_ignores_sigterm_is_killed(self):
+        run = self.stopped("""
+            import signal, time
+            from dora import Node
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            node = Node()
+            print("ready")
+            while True:
+                time.sleep(100)
+        """, code=1, limit=25)
+        self.assertIn("node", run.err)
+
+    def test_timer_does_not_keep_a_finished_graph_alive_if_told_so(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                Node().send_output("x", b"1")
+            """, outputs=["x"]),
+            "sink": Node(
+                TEXT_SINK.replace('bytes(event["value"]).decode()', "event['id']"),
+                inputs={"x": "source/x", "t": "dora/timer/secs/100"},
+            ),
+        }, exit_when_nodes_finish=True)
+        self.assertEqual(run.lines("sink")[-1], "STOP ALL_INPUTS_CLOSED")
+
+
+class Stop(FlowTest):
+    def test_stop_after(self):
+        run = self.flow({"node": TICKER}, args=["--stop-after", "500ms"])
+        self.assertEqual(run.lines("node"), ["ready", "ended"])
+        self.assertTrue(0.5 <= run.seconds < 5, run)
+
+    def test_stop_overtakes_full_queues(self):
+        """T41: at most one handler late, exactly once, queue_size 1 and all."""
+        running = self.start({
+            "flood": Node("""
+                from dora import Node
+                node = Node()
+                while node.next(timeout=0)["type"] != "STOP":
+                    for _ in range(100):
+                        node.send_output("x", b"f")
+            """, outputs=["x"]),
+            "sink": Node("""
+                import time
+                from dora import Node
+                node = Node()
+                stops = after = 0
+                for event in node:
+                    if event["type"] == "STOP":
+                        stops += 1
+                        print(event["id"])
+                    elif stops:
+                        after += 1
+                    else:
+                        if not stops and after == 0 and event["type"] == "INPUT":
+                            print("working")
+                        time.sleep(0.05)
+                print(stops, after <= 2)
+            """, inputs={"x": {"source": "flood/x", "queue_size": 1}}),
+        })
+        running.expect("working", 3)
+        begun = time.monotonic()
+        running.signal()
+        run = self.ended(running)
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual(run.lines("sink")[-2:], ["MANUAL", "1 True"])
+        self.assert_accounted(run)
+
+    def test_lossless_data_is_delivered_after_a_manual_stop(self):
+        """Or counted: the queue's content is never simply gone."""
+        running = self.start({
+            "source": Node("""
+                from dora import Node
+                from probe import tell
+                node = Node()
+                for n in range(20):
+                    node.send_output("x", b"%d" % n)
+                tell("sent")
+                for event in node: pass
+            """, outputs=["x"]),
+            "sink": Node("""
+                from dora import Node
+                from probe import hear
+                node = Node()
+                hear("sent")
+                print("full")
+                hear("stopped")
+                kinds = [e["type"] for e in node]
+                print(kinds.count("INPUT"), kinds.count("STOP"))
+            """, inputs={"x": {"source": "source/x", "queue_size": 20,
+                               "queue_policy": "backpressure"}}),
+            "clock": Node("""
+                from dora import Node
+                from probe import tell
+                for event in Node():
+                    if event["type"] == "STOP":
+                        tell("stopped")
+            """),
+        })
+        running.expect("full")
+        running.signal()
+        run = self.ended(running)
+        self.assertEqual(run.lines("sink")[-1], "20 1")
+        self.assert_accounted(run)
+
+    def test_stop_while_blocked(self):
+        """T42: wherever a node sits, the stop is bounded."""
+        places = {
+            "next": "node.next()",
+            "asyncio": "import asyncio; asyncio.run(node.recv_async())",
+            "lock": "import threading; l = threading.Lock(); l.acquire(); l.acquire()",
+            "subprocess": "import subprocess; subprocess.run(['sleep', '100'])",
+            "stdin": "input()",
+            "sleep": "import time; time.sleep(100)",
+            "thread": "import threading; t = threading.Thread(target=node.next); t.start(); t.join()",
+        }
+        for name, place in places.items():
+            with self.subTest(place=name):
+                self.fresh()
+                code = None if name in ("stdin", "subprocess", "lock") else 0
+                running = self.start({"node": Node(f"""
+                    from dora import Node
+                    node = Node()
+                    print("ready")
+                    {place}
+                """)})
+                running.expect("ready")
+                begun = time.monotonic()
+                running.signal()
+                run = self.ended(running, code)
+                self.assertLess(time.monotonic() - begun, 20, run)
+
+    def test_stop_while_a_c_call_holds_the_gil(self):
+        running = self.start({"node": Node("""
+            import ctypes
+            from dora import Node
+            node = Node()
+            print("ready")
+            ctypes.PyDLL(None).sleep(100)
+        """)})
+        running.expect("ready")
+        running.signal()
+        run = self.ended(running, None)
+        self.assertIn("node", run.out + run.err)
+
+    def test_stop_during_the_barrier(self):
+        running = self.start({
+            "waits": Node("""
+                from dora import Node
+                print("ready", flush=True)
+                try:
+                    Node()
+                except RuntimeError:
+                    print("gave up")
+            """),
+            "never": Node("""
+                import time
+                time.sleep(100)
+            """),
+        })
+        running.expect("ready")
+        begun = time.monotonic()
+        running.signal()
+        self.ended(running, None)
+        self.assertLess(time.monotonic() - begun, 20)
+
+    def test_twenty_nodes_stop_quickly(self):
+        running = self.start({f"n{i}": Node("""
+            from dora import Node
+            node = Node()
+            print("ready")
+            for event in node: pass
+        """) for i in range(20)}, timeout=60)
+        running.expect("ready", 20)
+        begun = time.monotonic()
+        running.signal()
+        self.ended(running)
+        self.assertLess(time.monotonic() - begun, 3)
+
+
+class Signals(FlowTest):
+    """T45."""
+
+    def test_each_stop_signal_is_graceful(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number):
+                self.fresh()
+                running = self.start({"node": TICKER})
+                running.expect("ready")
+                running.signal(number)
+                run = self.ended(running)
+                self.assertEqual(run.lines("node"), ["ready", "ended"])
+
+    def test_second_ctrl_c_is_at_once(self):
+        running = self.start({"node": Node("""
+            import signal, time
+            from dora import Node
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            node = Node()
+            print("ready")
+            for event in node:
+                print("stopping")
+            while True: time.sleep(1)
+        """)})
+        running.expect("ready")
+        running.signal()
+        running.expect("stopping")
+        begun = time.monotonic()
+        running.signal()
+        self.ended(running, 1)
+        self.assertLess(time.monotonic() - begun, 2)
+
+    def test_ctrl_c_does_not_reach_the_nodes_directly(self):
+        """A terminal's Ctrl-C goes to dora-run's process group only."""
+        running = self.start({"node": Node("""
+            from dora import Node
+            node = Node()
+            print("ready")
+            try:
+                for event in node:
+                    print(event["type"], event["id"])
+            except KeyboardInterrupt:
+                print("interrupted")
+        """)}, popen={"start_new_session": True})
+        running.expect("ready")
+        os.killpg(running.pid, signal.SIGINT)
+        run = self.ended(running)
+        self.assertEqual(run.lines("node"), ["ready", "STOP MANUAL"])
+
+    def test_stopped_and_continued(self):
+        running = self.start({"node": TICKER})
+        running.expect("ready")
+        running.signal(signal.SIGSTOP)
+        running.signal(signal.SIGCONT)
+        running.signal()
+        self.ended(running)
+
+    def test_closed_output_does_not_hang(self):
+        path = self.write_flow({"node": Node("""
+            from dora import Node
+            node = Node()
+            for n in range(5000):
+                print("line", n)
+        """)})
+        shell = f"'{settings.dora_run}' '{path}' | head -n 1"
+        result = subprocess.run(
+            ["/bin/bash", "-c", shell], env=self.environment(), cwd=self.directory,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=20 * settings.patience,
+        )
+        self.assertEqual(len(result.stdout.splitlines()), 1)
+
+    def test_nothing_survives_the_host(self):
+        """R9, T46: grandchildren, sessions of their own, everything."""
+        marker = f"DORA_TEST_MARK_{os.getpid()}_{id(self)}=1"
+        key, value = marker.split("=")
+        running = self.start({
+            "plain": TICKER,
+            "family": Node("""
+                import os, subprocess
+                from dora import Node
+                node = Node()
+                subprocess.Popen(["setsid", "sleep", "1000"])
+                subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000 & wait"])
+                if os.fork() == 0:
+                    os.setsid()
+                    if os.fork() == 0:
+                        import time
+                        time.sleep(1000)
+                    os._exit(0)
+                print("spread")
+                for event in node: pass
+            """),
+        }, env={key: value})
+        running.expect("ready")
+        running.expect("spread")
+        self.assertGreaterEqual(len(alive(marker)), 5)
+        running.signal(signal.SIGKILL)
+        running.process.wait()
+        deadline = time.monotonic() + 2 * settings.patience
+        while alive(marker) and time.monotonic() < deadline:
+            os.sched_yield()
+        self.assertEqual(alive(marker), [])
+        running.finish()
+
+    def test_nothing_survives_a_normal_end(self):
+        marker = f"DORA_TEST_MARK_{os.getpid()}_{id(self)}=1"
+        key, value = marker.split("=")
+        self.flow({"family": Node("""
+            import subprocess
+            from dora import Node
+            node = Node()
+            subprocess.Popen(["setsid", "sleep", "1000"], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        """)}, env={key: value})
+        self.assertEqual(alive(marker), [])
+
+
+class NaturalEnd(FlowTest):
+    def test_the_last_consumer_gets_its_time(self):
+        """T43."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                Node().send_output("x", b"1")
+            """, outputs=["x"]),
+            "writer": Node("""
+                import time
+                from dora import Node
+                for event in Node(): pass
+                time.sleep(3)
+                print("written")
+            """, inputs={"x": "source/x"}),
+        })
+        self.assertEqual(run.lines("writer"), ["written"])
+
+    def test_who_ignores_the_end_is_ended_and_named(self):
+        """T43, c19."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                Node().send_output("x", b"1")
+            """, outputs=["x"]),
+            "straggler": Node("""
+                import time
+                from dora import Node
+                node = Node()
+                while True:
+                    time.sleep(1)
+            """, inputs={"x": "source/x"}, finish_grace_secs=1),
+        }, code=1, env={"DORA_FINISH_DRAIN_GRACE_SECS": "1"},
+            health_check_interval=0.2, timeout=40)
+        self.assertIn("straggler", run.err)
+
+    def test_one_failure_does_not_stop_the_others(self):
+        run = self.flow({
+            "bad": Node("""
+                from dora import Node
+                Node()
+                raise ValueError("broken on purpose")
+            """),
+            "good": Node("""
+                import time
+                from dora import Node
+                node = Node()
+                time.sleep(0.5)
+                print("finished")
+            """),
+        }, code=1)
+        self.assertEqual(run.lines("good"), ["finished"])
+        self.assertIn("broken on purpose", run.err)
+
+
+class Verdicts(FlowTest):
+    """T47."""
+
+    ENDS = {
+        "success": ("pass", 0, "success"),
+        "exit 0": ("sys.exit(0)", 0, "success"),
+        "exit 3": ("sys.exit(3)", 1, "code 3"),
+        "exit text": ("sys.exit('goodbye')", 1, "goodbye"),
+        "exception": ("raise KeyError('lost')", 1, "KeyError"),
+        "segfault": ("os.kill(os.getpid(), signal.SIGSEGV)", 1, "SIGSEGV"),
+        "kill": ("os.kill(os.getpid(), signal.SIGKILL)", 1, "SIGKILL"),
+        "term": ("os.kill(os.getpid(), signal.SIGTERM)", 1, "SIGTERM"),
+        "_exit": ("os._exit(7)", 1, "code 7"),
+        "abort": ("os.abort()", 1, "SIGABRT"),
+    }
+
+    def test_every_way_to_end(self):
+        for name, (way, code, word) in self.ENDS.items():
+            with self.subTest(end=name):
+                self.fresh()
+                run = self.flow({"node": Node(f"""
+                    import os, signal, sys
+                    from dora import Node
+                    node = Node()
+                    {way}
+                """)}, code=code)
+                if code:
+                    self.assertIn(word, run.err)
+                    self.assertRegex(run.err, r"(?s)\[ERROR\].*node")
+                else:
+                    self.assertNotIn("[ERROR]", run.err)
+                exit = run.node("node")["exit"]
+                self.assertEqual(exit == "success", code == 0, exit)
+
+    def test_failure_summary(self):
+        run = self.flow({"node": Node("""
+            import sys
+            from dora import Node
+            Node()
+            for n in range(100): print("noise", n, file=sys.stderr)
+            def inner(): raise ValueError("the reason")
+            inner()
+        """)}, code=1)
+        tail = run.err[run.err.index("[ERROR]"):]
+        self.assertIn("Dataflow failed", tail)
+        self.assertRegex(tail, r"Node `node` failed: exited with code 1")
+        self.assertIn("Traceback", tail)
+        self.assertIn("ValueError: the reason", tail)
+        self.assertNotIn("noise 5\n", tail)
+
+    def test_keyboard_interrupt_on_our_stop_is_success(self):
+        running = self.start({"node": Node("""
+            import time
+            from dora import Node
+            node = Node()
+            print("ready")
+            while True: time.sleep(0.01)
+        """)})
+        running.expect("ready")
+        running.signal()
+        run = self.ended(running, 0)
+        self.assertNotIn("[ERROR]", run.err)
+
+    def test_failure_during_a_stop_is_a_failure(self):
+        running = self.start({"node": Node("""
+            import sys
+            from dora import Node
+            node = Node()
+            print("ready")
+            for event in node: pass
+            sys.exit(5)
+        """)})
+        running.expect("ready")
+        running.signal()
+        run = self.ended(running, 1)
+        self.assertIn("code 5", run.err)
+
+
+class LastWords(FlowTest):
+    """T48, c20."""
+
+    def test_everything_before_a_crash_is_kept(self):
+        run = self.flow({"node": Node("""
+            import os, sys
+            from dora import Node
+            Node()
+            for n in range(2000): print("line", n)
+            sys.stderr.write("on stderr")
+            sys.stdout.write("half a line")
+            os.kill(os.getpid(), 11)
+        """)}, code=1)
+        lines = run.lines("node")
+        self.assertEqual(lines[:2000], [f"line {n}" for n in range(2000)])
+        self.assertEqual(lines[2000], "half a line")
+        self.assertIn("on stderr", run.lines("node", "stderr"))
+
+    def test_strange_bytes(self):
+        run = self.flow({"node": Node("""
+            import os
+            from dora import Node
+            Node()
+            os.write(1, b"nul \\x00 here\\n")
+            os.write(1, b"half \\xc3\\n")
+            os.write(1, b"esc \\x1b[31m\\n")
+            os.write(1, "whole \\u00e9\\n".encode())
+            os.write(1, b'quote " and \\\\\\n')
+            os.write(1, b"cut \\xe4\\xb8")
+        """)})
+        lines = run.lines("node")
+        self.assertEqual(len(lines), 6)
+        self.assertIn("nul \x00 here", lines)
+        self.assertIn("whole é", lines)
+        self.assertIn('quote " and \\', lines)
+
+    def test_a_megabyte_without_newline(self):
+        run = self.flow({"node": Node("""
+            from dora import Node
+            Node()
+            print("a" * 1_000_000, end="")
+        """)})
+        self.assertEqual(sum(len(line) for line in run.lines("node")), 1_000_000)
+
+    def test_output_is_prompt(self):
+        running = self.start({"node": Node("""
+            from dora import Node
+            node = Node()
+            print("at once")
+            for event in node: pass
+        """)})
+        running.expect("at once")
+        running.signal()
+        self.ended(running)
+
+    def test_many_lines_do_not_block_the_node(self):
+        run = self.flow({"node": Node("""
+            from dora import Node
+            Node()
+            for n in range(50_000): print("line", n)
+        """)}, timeout=60)
+        self.assertEqual(run.lines("node"), [f"line {n}" for n in range(50_000)])

@@ -1,0 +1,125 @@
+"""Timers: a grid since the barrier, no bursts, no busy loop (T63)."""
+
+from harness import FlowTest, Node
+
+
+class Timers(FlowTest):
+    def ticks(self, source, script, **how):
+        run = self.flow({"node": Node(script, inputs={"tick": source})}, **how)
+        return run
+
+    def test_grid_does_not_drift(self):
+        run = self.ticks("dora/timer/millis/1", """
+            import time
+            from dora import Node
+            node = Node()
+            first = None
+            worst = 0
+            for n in range(1000):
+                stamp = node.next()["metadata"]["timestamp"].timestamp()
+                first = first or stamp
+                late = (stamp - first) % 0.001
+                worst = max(worst, min(late, 0.001 - late))
+            passed = stamp - first
+            print(worst < 5e-6, 0.99 < passed < 3)
+            print(worst, passed)
+        """)
+        self.assertEqual(run.lines("node")[0], "True True", run.lines("node"))
+
+    def test_first_tick_is_immediate(self):
+        run = self.ticks("dora/timer/secs/1000", """
+            import time
+            from dora import Node
+            node = Node()
+            begun = time.monotonic()
+            print(node.next()["type"], time.monotonic() - begun < 1)
+        """)
+        self.assertEqual(run.lines("node"), ["INPUT True"])
+
+    def test_missed_ticks_are_skipped(self):
+        run = self.ticks("dora/timer/millis/10", """
+            import time
+            from dora import Node
+            node = Node()
+            count = 0
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                node.next()
+                count += 1
+                time.sleep(0.1)
+            print(5 <= count <= 30, count)
+        """)
+        self.assertTrue(run.lines("node")[0].startswith("True"), run)
+
+    def test_very_short_and_very_long_periods(self):
+        for source in ("dora/timer/micros/100", "dora/timer/hz/0.001",
+                       "dora/timer/hz/0.5", "dora/timer/nanos/2000000"):
+            with self.subTest(source=source):
+                self.fresh()
+                run = self.ticks(source, """
+                    from dora import Node
+                    print(Node().next()["type"])
+                """)
+                self.assertEqual(run.lines("node"), ["INPUT"])
+
+    def test_absurd_periods_are_refused_or_honoured_without_a_busy_loop(self):
+        for source in ("dora/timer/micros/1", "dora/timer/hz/1e9"):
+            with self.subTest(source=source):
+                self.fresh()
+                run = self.ticks(source, """
+                    from dora import Node
+                    node = Node()
+                    for _ in range(100): node.next()
+                    print("ticked")
+                """, code=None)
+                if run.code:
+                    self.assertRegex(run.err, r"flow\.yml:\d+:\d+: .*timer")
+                else:
+                    self.assertEqual(run.lines("node"), ["ticked"])
+
+    def test_nonsense_is_refused_with_its_place(self):
+        for source in ("dora/timer/millis/0", "dora/timer/hz/-1", "dora/timer/hz/nan",
+                       "dora/timer/hours/1", "dora/timer/secs/soon", "dora/timer"):
+            with self.subTest(source=source):
+                self.fresh()
+                run = self.ticks(source, "x", code=1)
+                self.assertRegex(run.err, r"flow\.yml:\d+:\d+")
+
+    def test_subscribers_of_one_timer_share_its_ticks(self):
+        script = """
+            from dora import Node
+            node = Node()
+            print([round(node.next()["metadata"]["timestamp"].timestamp() * 1e6)
+                   for _ in range(5)])
+        """
+        inputs = {"tick": "dora/timer/millis/50"}
+        run = self.flow({"a": Node(script, inputs=inputs), "b": Node(script, inputs=inputs)})
+        [a], [b] = run.values("a"), run.values("b")
+        self.assertTrue(set(a) & set(b), (a, b))
+
+    def test_many_timers(self):
+        run = self.flow({"node": Node("""
+            from dora import Node
+            node = Node()
+            seen = set()
+            while len(seen) < 200:
+                seen.add(node.next()["id"])
+            print(len(seen))
+        """, inputs={f"t{n}": f"dora/timer/millis/{10 + n}" for n in range(200)})})
+        self.assertEqual(run.lines("node"), ["200"])
+
+    def test_timer_node_is_idle_between_ticks(self):
+        run = self.flow({"node": Node("""
+            import resource
+            from dora import Node
+            node = Node()
+            node.next()
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            for _ in range(10): node.next()
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            print(after.ru_nvcsw - before.ru_nvcsw,
+                  after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.05)
+        """, inputs={"tick": "dora/timer/millis/50"})})
+        switches, quiet = run.lines("node")[0].split()
+        self.assertLessEqual(int(switches), 20)
+        self.assertEqual(quiet, "True")

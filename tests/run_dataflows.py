@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Runs the end-to-end tests: `run_dataflows.py --dora-run build/dora-run
+--python /usr/bin/python3 [PATTERN...]`.
+
+One line per test as it ends; last line `N passed, N failed[, N skipped]`. The
+Python that runs this file is not the one under test. Exit code 0 only if
+something ran and nothing failed.
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import os
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "dataflows"))
+
+from harness import settings  # noqa: E402
+
+
+def facts(python):
+    """(version, tag of the build) of an interpreter."""
+    code = "import sys,sysconfig;print(*sys.version_info[:3],sysconfig.get_config_var('SOABI'))"
+    text = subprocess.run(
+        [python, "-I", "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+    return tuple(map(int, text[:3])), text[3]
+
+
+def has_numpy(python):
+    return not subprocess.run(
+        [python, "-I", "-c", "import numpy"], capture_output=True
+    ).returncode
+
+
+def find_numpy(python, cache):
+    """`python` itself if it has NumPy, else a virtual environment of it that
+    does, made once where a package index can be reached; else None."""
+    if has_numpy(python):
+        return python
+    version, tag = facts(python)
+    place = os.path.join(cache, f"numpy-{'.'.join(map(str, version))}-{tag}")
+    inside = os.path.join(place, "bin", "python")
+    if os.path.exists(inside) and has_numpy(inside):
+        return inside
+    if os.path.exists(os.path.join(place, "tried")):
+        return None
+    os.makedirs(place, exist_ok=True)
+    with open(os.path.join(place, "tried"), "w"):
+        pass
+    try:
+        subprocess.run(
+            [python, "-m", "venv", place], capture_output=True, timeout=60, check=True
+        )
+        subprocess.run(
+            [inside, "-m", "pip", "install", "--quiet", "--retries", "0"]
+            + ["--timeout", "10", "--disable-pip-version-check", "numpy"],
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return inside if has_numpy(inside) else None
+
+
+def flatten(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from flatten(item)
+        else:
+            yield item
+
+
+def short(test):
+    return test.id().removeprefix("test_")
+
+
+def run_one(test):
+    result = unittest.TestResult()
+    begun = time.monotonic()
+    test.run(result)
+    seconds = time.monotonic() - begun
+    if result.skipped:
+        return "skip", seconds, result.skipped[0][1]
+    troubles = result.failures + result.errors
+    if troubles:
+        return "FAIL", seconds, "".join(text for _, text in troubles)
+    return "ok", seconds, ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dora-run", default=settings.dora_run)
+    parser.add_argument("--python", default="/usr/bin/python3")
+    parser.add_argument("--isolation", choices=["auto", "interpreter", "process"])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--patience", type=float, default=1.0)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("pattern", nargs="*", help="only tests whose name has this")
+    options = parser.parse_args()
+
+    settings.dora_run = os.path.abspath(options.dora_run)
+    settings.python = os.path.abspath(options.python)
+    settings.isolation = options.isolation
+    settings.patience = options.patience
+
+    tests = list(flatten(unittest.defaultTestLoader.discover(
+        os.path.join(HERE, "dataflows"), pattern="*_test.py")))
+    if options.pattern:
+        tests = [
+            test
+            for test in tests
+            if any(fnmatch.fnmatch(test.id(), f"*{p}*") for p in options.pattern)
+        ]
+    if options.list:
+        print(*(short(test) for test in tests), sep="\n")
+        return 0
+
+    settings.version, _ = facts(settings.python)
+    settings.numpy_python = find_numpy(
+        settings.python, os.path.dirname(settings.dora_run)
+    )
+    version = ".".join(map(str, settings.version))
+    print(f"Python {version} ({settings.python}), NumPy from {settings.numpy_python}")
+
+    counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    told = threading.Lock()
+
+    def work(test):
+        verdict, seconds, text = run_one(test)
+        with told:
+            counts[verdict] += 1
+            print(f"{verdict:>4}  {seconds:6.2f} s  {short(test)}", flush=True)
+            if text:
+                print("      " + text.rstrip().replace("\n", "\n      "), flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(work, tests))
+
+    line = f"{counts['ok']} passed, {counts['FAIL']} failed"
+    print(line + (f", {counts['skip']} skipped" if counts["skip"] else ""))
+    return 0 if counts["ok"] and not counts["FAIL"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
