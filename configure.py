@@ -424,7 +424,10 @@ def parse():
                         "for optional targets too")
     parser.add_argument("--again", action="store_true",
                         help=argparse.SUPPRESS)  # called by Ninja
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.python = [os.path.abspath(shutil.which(path) or path)
+                        for path in arguments.python]
+    return arguments
 
 
 def remembered():
