@@ -65,6 +65,8 @@ int dora__node_loan_slice(struct dora_node *node, int output,
  * received value is sent on by reference. Adds a reference. */
 struct dora_sample *dora__node_find_sample(struct dora_node *node,
                                            const void *data, size_t size);
+/* First byte of a sample's value, as in the event that brought it. */
+const void *dora__sample_data(const struct dora_sample *sample);
 /* Where in the heaps file a loan's or sample's bytes lie. */
 uint64_t dora__loan_offset(const struct dora_loan *loan);
 uint64_t dora__sample_offset(const struct dora_sample *sample);
