@@ -99,7 +99,7 @@ def main():
     parser.add_argument("--dora-run", default=settings.dora_run)
     parser.add_argument("--python", default="/usr/bin/python3")
     parser.add_argument("--isolation", choices=["auto", "interpreter", "process"])
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--patience", type=float, default=1.0)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("pattern", nargs="*", help="only tests whose name has this")

@@ -94,7 +94,7 @@ class Run:
     def edge(self, name):
         """`name` is consumer/input."""
         return next(
-            e for e in self.report["edges"] if f"{e['to']}/{e['input']}" == name
+            e for e in self.report["edges"] if f"{e['to_node']}/{e['input']}" == name
         )
 
     def __str__(self):

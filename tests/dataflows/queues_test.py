@@ -199,19 +199,20 @@ def take(event):
         run = self.flow({
             "source": source("""
                 from dora import Node
+                from probe import tell
                 node = Node()
                 for n in range(1000):
                     with node.send_output_raw("x", 50_000) as buffer:
                         buffer[0] = 1
+                tell("sent")
             """, heap_limit="1MB"),
             "deaf": sink("""
-                import signal
                 from dora import Node
+                from probe import hear
                 node = Node()
-                print("deaf")
-                signal.pause()
+                hear("sent")
             """, queue_size=5),
-        }, args=["--stop-after", "700ms"], code=None)
+        })
         edge = run.edge("deaf/x")
         self.assertTrue(edge["never_read"], run)
         self.assertEqual((edge["sent"], edge["delivered"]), (1000, 0))
@@ -291,6 +292,7 @@ class Backpressure(FlowTest):
         running = self.start({
             "source": source("""
                 from dora import Node
+                from probe import tell
                 node = Node()
                 print("begin")
                 for n in range(3):
@@ -299,12 +301,13 @@ class Backpressure(FlowTest):
                     except RuntimeError as error:
                         print("refused")
                 print("released")
+                tell("released")
             """),
             "sink": sink("""
                 from dora import Node
                 from probe import hear
                 node = Node()
-                hear("never")
+                hear("released")
             """, queue_size=1, **self.OPTIONS),
         })
         running.expect("begin")
