@@ -1,0 +1,470 @@
+/* command_line.c - the command line of dora-run.
+ *
+ * Options stand anywhere, `--name value` or `--name=value`; `--` ends them.
+ * What is wrong is said in one line that names the nearest right thing. */
+#include "command.h"
+
+#include <limits.h>
+#include <string.h>
+
+const char command_usage[] =
+    "usage: dora-run FILE | check FILE | graph FILE   [options]\n"
+    "       dora-run --help\n";
+
+const char command_help[] =
+    "dora-run: runs a dataflow, a YAML file that says which programs run and\n"
+    "which output of one feeds which input of another.\n"
+    "\n"
+    "    dora-run FILE           run it until every node has ended\n"
+    "    dora-run check FILE     say what is wrong with it, and for each node\n"
+    "                            what would run it and why; starts nothing\n"
+    "    dora-run graph FILE     print it as a Mermaid flowchart\n"
+    "\n"
+    "A first dataflow, hello.yml:\n"
+    "\n"
+    "    nodes:\n"
+    "      - id: clock\n"
+    "        path: clock.py\n"
+    "        inputs: {tick: dora/timer/millis/500}\n"
+    "        outputs: [time]\n"
+    "      - id: printer\n"
+    "        path: printer.py\n"
+    "        inputs: {time: clock/time}\n"
+    "\n"
+    "clock.py, beside it (printer.py is alike, and prints event[\"value\"]):\n"
+    "\n"
+    "    from dora import Node          # built in: nothing to install\n"
+    "    node = Node()\n"
+    "    for event in node:\n"
+    "        if event[\"type\"] == \"INPUT\":\n"
+    "            node.send_output(\"time\", str(node.timestamp()).encode())\n"
+    "\n"
+    "    dora-run hello.yml --stop-after 10s\n"
+    "\n"
+    "Options of a run:\n"
+    "    --stop-after D          stop D after the start: 30 (seconds), 500ms,\n"
+    "                            10s, 5m, 1h30m\n"
+    "    --exit-when-nodes-finish[=true|false]\n"
+    "                            nodes whose data inputs have closed are "
+    "done,\n"
+    "                            timers or not; the file says so otherwise\n"
+    "    --report FILE           write what every node and edge did, as JSON\n"
+    "    --log-level L           show lines of level L and worse only: error,\n"
+    "                            warn, info, debug, trace; stdout (default): "
+    "all\n"
+    "\n"
+    "Options of run, check and graph:\n"
+    "    --python P              interpreter, or virtual environment, for "
+    "Python\n"
+    "                            nodes that name none; default: the active\n"
+    "                            environment, else python3 on PATH\n"
+    "    --isolation NODE=TIER   how the node runs: auto, process, "
+    "interpreter\n"
+    "    --env NAME=VALUE        environment of all nodes, over the file's "
+    "`env`\n"
+    "    --allow-shell-nodes     let `path: shell` nodes run\n"
+    "\n"
+    "    --help, --version       this; what dora-run was built for\n"
+    "\n"
+    "Ctrl-C asks all nodes to stop, a second one kills them. What nodes print\n"
+    "is shown, and kept in out/ID/log_NODE.jsonl beside FILE.\n"
+    "Exit status: 0 all nodes succeeded, 1 a node or the file failed, 2 the\n"
+    "command line is wrong.\n";
+
+/* --- words that are nearly right
+ * ----------------------------------------------- */
+
+enum { MAX_WORD = 40 };
+
+static size_t
+least(size_t a, size_t b, size_t c)
+{
+    size_t ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+/* Letters to change, add or leave out to make one of the other. */
+static size_t
+distance(const char *from, size_t size, const char *to)
+{
+    size_t row[MAX_WORD + 1], width = strlen(to);
+
+    if (width > MAX_WORD || size > MAX_WORD)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= size; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t above = row[j];
+
+            row[j] = least(above + 1, row[j - 1] + 1,
+                           diagonal + (from[i - 1] != to[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[width];
+}
+
+/* The word of the list that was probably meant; NULL: none is near. */
+static const char *
+nearest(const char *word, size_t size, const char *const *list)
+{
+    const char *best = NULL;
+    size_t limit = size / 3 + 2;
+
+    for (; *list; list++) {
+        size_t d = distance(word, size, *list);
+
+        if (d < limit) {
+            limit = d;
+            best = *list;
+        }
+    }
+    return best;
+}
+
+/* --- values
+ * ---------------------------------------------------------------------- */
+
+static int64_t
+unit_ns(const char *unit, size_t size)
+{
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {
+        {"", 1000000000},
+        {"ms", 1000000},
+        {"s", 1000000000},
+        {"m", (int64_t)60 * 1000000000},
+        {"h", (int64_t)3600 * 1000000000},
+    };
+
+    for (size_t i = 0; i < DORA_COUNT(units); i++)
+        if (strlen(units[i].name) == size && !memcmp(unit, units[i].name, size))
+            return units[i].ns;
+    return 0;
+}
+
+int
+command_duration(const char *text, int64_t *ret_ns)
+{
+    double total = 0;
+
+    if (!*text)
+        return -EINVAL;
+    for (const char *at = text; *at;) {
+        size_t digits = strspn(at, "0123456789.");
+        size_t unit = strspn(at + digits, "hms");
+        int64_t ns = unit_ns(at + digits, unit);
+        char *end;
+
+        /* A number without a unit stands alone. */
+        if (!digits || !ns || (!unit && (at != text || at[digits])))
+            return -EINVAL;
+        total += strtod(at, &end) * (double)ns;
+        if (end != at + digits)
+            return -EINVAL;
+        at = end + unit;
+    }
+    if (total > (double)INT64_MAX / 2)
+        return -EINVAL;
+    *ret_ns = (int64_t)total;
+    return 0;
+}
+
+static int
+parse_level(const char *text, enum dora_level *ret_level)
+{
+    static const char *const names[] = {"error", "warn",  "info",
+                                        "debug", "trace", "stdout"};
+
+    for (size_t i = 0; i < DORA_COUNT(names); i++)
+        if (!strcmp(text, names[i])) {
+            *ret_level = (enum dora_level)(DORA_LEVEL_ERROR + i);
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* Whether the text is NODE=TIER. */
+static bool
+is_isolation(const char *text)
+{
+    static const char *const tiers[] = {"auto", "process", "interpreter"};
+    const char *tier = strrchr(text, '=');
+
+    if (!tier || tier == text)
+        return false;
+    for (size_t i = 0; i < DORA_COUNT(tiers); i++)
+        if (!strcmp(tier + 1, tiers[i]))
+            return true;
+    return false;
+}
+
+static bool
+is_variable(const char *text)
+{
+    size_t size = strcspn(text, "= \t");
+
+    return size > 0 && text[size] == '=';
+}
+
+/* -ENOMEM, or 0: appended to the NULL-terminated list. */
+static int
+append(const char ***list, const char *text)
+{
+    size_t count = 0;
+    const char **grown;
+
+    while (*list && (*list)[count])
+        count++;
+    grown = realloc(*list, (count + 2) * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    grown[count] = text;
+    grown[count + 1] = NULL;
+    *list = grown;
+    return 0;
+}
+
+/* Relative to the shell's directory, and not to that of the dataflow. */
+static int
+take_path(const char *text, char **ret_path)
+{
+    char directory[PATH_MAX];
+
+    free(*ret_path);
+    *ret_path = NULL;
+    if (*text == '/' || (!strchr(text, '/') && access(text, F_OK) < 0))
+        *ret_path = strdup(text);
+    else if (getcwd(directory, sizeof directory))
+        *ret_path = dora__format("%s/%s", directory, text);
+    return *ret_path ? 0 : -ENOMEM;
+}
+
+static int
+parse_boolean(const char *text, int *ret_choice)
+{
+    if (!text || !strcmp(text, "true"))
+        *ret_choice = 1;
+    else if (!strcmp(text, "false"))
+        *ret_choice = -1;
+    else
+        return -EINVAL;
+    return 0;
+}
+
+/* --- options
+ * --------------------------------------------------------------------- */
+
+enum option {
+    OPTION_STOP_AFTER,
+    OPTION_EXIT,
+    OPTION_REPORT,
+    OPTION_LOG_LEVEL,
+    OPTION_PYTHON,
+    OPTION_ISOLATION,
+    OPTION_ENV,
+    OPTION_SHELL,
+    OPTION_HELP,
+    OPTION_VERSION,
+    OPTION_COUNT,
+};
+
+static const char *const option_names[OPTION_COUNT + 1] = {
+    "--stop-after", "--exit-when-nodes-finish",
+    "--report",     "--log-level",
+    "--python",     "--isolation",
+    "--env",        "--allow-shell-nodes",
+    "--help",       "--version",
+    NULL,
+};
+
+/* What the value of an option is, for its complaint; NULL: it takes none. */
+static const char *const option_values[OPTION_COUNT] = {
+    [OPTION_STOP_AFTER] = "a duration like 30, 500ms, 10s or 1h30m",
+    [OPTION_REPORT] = "a file to write",
+    [OPTION_LOG_LEVEL] = "one of error, warn, info, debug, trace, stdout",
+    [OPTION_PYTHON] = "an interpreter or a virtual environment",
+    [OPTION_ISOLATION] = "NODE=TIER with tier auto, process or interpreter",
+    [OPTION_ENV] = "NAME=VALUE",
+};
+
+/* 0, -EINVAL: not such a value, -ENOMEM. */
+static int
+set_option(struct command *command, enum option option, const char *value)
+{
+    switch (option) {
+    case OPTION_STOP_AFTER:
+        return command_duration(value, &command->stop_after_ns);
+    case OPTION_EXIT:
+        return parse_boolean(value, &command->exit_when_nodes_finish);
+    case OPTION_REPORT:
+        command->report = value;
+        return *value ? 0 : -EINVAL;
+    case OPTION_LOG_LEVEL:
+        return parse_level(value, &command->log_level);
+    case OPTION_PYTHON:
+        return *value ? take_path(value, &command->python) : -EINVAL;
+    case OPTION_ISOLATION:
+        return is_isolation(value) ? append(&command->isolation, value)
+                                   : -EINVAL;
+    case OPTION_ENV:
+        return is_variable(value) ? append(&command->env, value) : -EINVAL;
+    case OPTION_SHELL:
+        command->allow_shell = true;
+        return 0;
+    case OPTION_HELP:
+        command->verb = VERB_HELP;
+        return 0;
+    case OPTION_VERSION:
+        command->verb = VERB_VERSION;
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int
+find_option(const char *word, size_t size)
+{
+    if (!strcmp(word, "-h"))
+        return OPTION_HELP;
+    if (!strcmp(word, "-V"))
+        return OPTION_VERSION;
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (strlen(option_names[i]) == size &&
+            !memcmp(word, option_names[i], size))
+            return i;
+    return -ENOENT;
+}
+
+/* The option at **at; its value may be the next word. */
+static int
+parse_option(char ***at, struct command *command, struct dora_error *err)
+{
+    const char *word = **at, *value = NULL;
+    size_t size = strcspn(word, "=");
+    int option = find_option(word, size), result;
+
+    if (option < 0) {
+        const char *meant = nearest(word, size, option_names);
+
+        return dora__fail(err, EINVAL, "no option `%.*s`%s%s%s", (int)size,
+                          word, meant ? "; did you mean `" : "; see --help",
+                          meant ? meant : "", meant ? "`?" : "");
+    }
+    if (word[size] == '=')
+        value = word + size + 1;
+    else if (option_values[option] && !(value = *++*at))
+        return dora__fail(err, EINVAL, "%s needs %s", word,
+                          option_values[option]);
+    if (value && !option_values[option] && option != OPTION_EXIT)
+        return dora__fail(err, EINVAL, "%.*s takes no value", (int)size, word);
+    result = set_option(command, (enum option)option, value);
+    if (result == -ENOMEM)
+        return dora__fail(err, ENOMEM, "out of memory");
+    if (result < 0)
+        return dora__fail(
+            err, EINVAL, "%s: `%s` is not %s", option_names[option], value,
+            option_values[option] ? option_values[option] : "true or false");
+    return 0;
+}
+
+/* --- the whole line
+ * ---------------------------------------------------------------- */
+
+static const char *const verbs[] = {"run", "check", "graph", NULL};
+
+static int
+parse_words(const char **words, struct command *command, struct dora_error *err)
+{
+    static const enum verb values[] = {VERB_RUN, VERB_CHECK, VERB_GRAPH};
+    const char *meant, *first = words ? words[0] : NULL;
+    size_t at = 0;
+
+    for (size_t i = 0; first && verbs[i]; i++)
+        if (!strcmp(first, verbs[i])) {
+            command->verb = values[i];
+            at = 1;
+        }
+    if (!first || !words[at])
+        return dora__fail(err, EINVAL, "no dataflow file given; see --help");
+    command->file = words[at];
+    if (!words[at + 1])
+        return 0;
+    meant = at ? NULL : nearest(first, strlen(first), verbs);
+    if (meant)
+        return dora__fail(err, EINVAL, "no command `%s`; did you mean `%s`?",
+                          first, meant);
+    return dora__fail(err, EINVAL, "one file at a time: `%s` is too many",
+                      words[at + 1]);
+}
+
+int
+command_parse(int argc, char **argv, struct command *ret_command,
+              struct dora_error *err)
+{
+    const char *level = getenv("DORA_LOG_LEVEL");
+    const char *shell = getenv("DORA_ALLOW_SHELL_NODES");
+    const char **words DORA_AUTOFREE = NULL;
+    struct command command = {
+        .stop_after_ns = -1,
+        .log_level = DORA_LEVEL_STDOUT,
+        .allow_shell = shell && !strcmp(shell, "true"),
+    };
+    bool options = true;
+    int result = 0;
+
+    if (level)
+        (void)parse_level(level, &command.log_level);
+    for (char **at = argv + (argc > 0); *at && result == 0; at += *at != NULL) {
+        if (options && !strcmp(*at, "--"))
+            options = false;
+        else if (options && **at == '-' && (*at)[1])
+            result = parse_option(&at, &command, err);
+        else if (append(&words, *at) < 0)
+            result = dora__fail(err, ENOMEM, "out of memory");
+    }
+    if (result == 0 && command.verb != VERB_HELP &&
+        command.verb != VERB_VERSION)
+        result = parse_words(words, &command, err);
+    if (result < 0) {
+        command_fini(&command);
+        return STATUS_USAGE;
+    }
+    *ret_command = command;
+    return STATUS_OK;
+}
+
+void
+command_fini(struct command *command)
+{
+    free(command->isolation);
+    free(command->env);
+    free(command->python);
+    free(command->libexec);
+    *command = (struct command){0};
+}
+
+struct dora_options
+command_options(const struct command *command)
+{
+    static const struct dora_kind *const kinds[] = {&dora_python, NULL};
+
+    return (struct dora_options){
+        .size = sizeof(struct dora_options),
+        .kinds = kinds,
+        .libexec = command->libexec,
+        .python = command->python,
+        .isolation = command->isolation,
+        .env = command->env,
+        .allow_shell = command->allow_shell,
+        .exit_when_nodes_finish = command->exit_when_nodes_finish,
+    };
+}

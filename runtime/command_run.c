@@ -1,0 +1,386 @@
+/* command_run.c - runs a dataflow on a terminal, or under whatever started it.
+ *
+ * Threads: this one sleeps until a signal, the end, or the time to say
+ * something; `waiter` waits for the end; the screen's own writes. They meet in
+ * one eventfd, `wake`.
+ *
+ * Signals: the handler acts at once, on whatever thread it runs, so that a stop
+ * needs nobody's turn. The first asks all nodes to stop, the second kills them,
+ * the third aborts. What comes within REPEAT of another is that one again:
+ * timeout(1) and hangups signal both a process and its group. */
+#include "command.h"
+#include "print.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#define REPEAT ((int64_t)50 * 1000000)
+#define PATIENCE ((int64_t)5 * 1000000000)
+#define PATIENCE_STOPPED ((int64_t)1000000000)
+
+/* What a signal handler can reach. */
+static struct {
+    struct dora_dataflow *_Atomic flow; /* NULL: nothing runs */
+    atomic_int count, number;           /* of signals; the first one */
+    atomic_llong last_ns;
+    atomic_int inside;   /* handlers that run now */
+    atomic_bool leaving; /* all is over but for a slow reader */
+    int wake;
+} signals;
+
+struct run_state {
+    const struct command *command;
+    struct dora_dataflow *flow;
+    struct screen *screen;
+    struct words *words;
+    struct watch *watch;
+    struct run run;
+    int report_fd; /* -1: none */
+    int wake;
+    int64_t started;  /* dora__now() */
+    int signals_said; /* of those that came */
+    pthread_t waiter;
+    atomic_bool ended; /* result and err are there */
+    int result;
+    struct dora_error err;
+};
+
+/* --- signals
+ * ------------------------------------------------------------------------ */
+
+static void
+act_on_signal(int number)
+{
+    struct dora_dataflow *flow =
+        atomic_load_explicit(&signals.flow, memory_order_seq_cst);
+    int64_t now = dora__now();
+    int64_t last =
+        atomic_exchange_explicit(&signals.last_ns, now, memory_order_relaxed);
+    int count;
+
+    if (atomic_load_explicit(&signals.leaving, memory_order_relaxed))
+        _exit(STATUS_FAILED);
+    if (last && now - last < REPEAT)
+        return;
+    count =
+        1 + atomic_fetch_add_explicit(&signals.count, 1, memory_order_relaxed);
+    if (count == 1)
+        atomic_store_explicit(&signals.number, number, memory_order_relaxed);
+    if (count >= 3)
+        abort();
+    if (flow && count == 1)
+        dora_dataflow_stop(flow);
+    else if (flow)
+        dora_dataflow_kill(flow);
+    (void)eventfd_write(signals.wake, 1);
+}
+
+static void
+on_signal(int number)
+{
+    int error = errno;
+
+    /* seq_cst on both sides: either this sees no flow, or forget_flow sees
+     * this one inside. */
+    atomic_fetch_add_explicit(&signals.inside, 1, memory_order_seq_cst);
+    act_on_signal(number);
+    atomic_fetch_sub_explicit(&signals.inside, 1, memory_order_release);
+    errno = error;
+}
+
+/* After this no handler touches the dataflow. */
+static void
+forget_flow(void)
+{
+    atomic_store_explicit(&signals.flow, NULL, memory_order_seq_cst);
+    /* pairs with on_signal */
+    while (atomic_load_explicit(&signals.inside, memory_order_seq_cst))
+        (void)sched_yield();
+}
+
+/* Not ignored: that would be inherited by the nodes. The write says EPIPE. */
+static void
+on_pipe(int number)
+{
+    (void)number;
+}
+
+static void
+catch_signals(int wake)
+{
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction before;
+
+    signals.wake = wake;
+    for (size_t i = 0; i < DORA_COUNT(stops); i++) {
+        /* nohup(1) means it. */
+        if (stops[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+            before.sa_handler == SIG_IGN)
+            continue;
+        (void)sigaction(stops[i], &action, NULL);
+    }
+    action.sa_handler = on_pipe;
+    (void)sigaction(SIGPIPE, &action, NULL);
+}
+
+static const char *
+signal_text(int number)
+{
+    switch (number) {
+    case SIGINT:
+        return "SIGINT";
+    case SIGHUP:
+        return "SIGHUP";
+    default:
+        return "SIGTERM";
+    }
+}
+
+/* --- while it runs
+ * -------------------------------------------------------------------- */
+
+static void
+hear(void *arg, const struct dora_log_record *record)
+{
+    struct run_state *state = arg;
+
+    words_hear(state->words, record);
+    screen_log(state->screen, record);
+}
+
+static void *
+wait_for_end(void *arg)
+{
+    struct run_state *state = arg;
+
+    state->result = dora_dataflow_wait(state->flow, -1, &state->err);
+    /* pairs with has_ended */
+    atomic_store_explicit(&state->ended, true, memory_order_release);
+    (void)eventfd_write(state->wake, 1);
+    return NULL;
+}
+
+static bool
+has_ended(struct run_state *state)
+{
+    /* pairs with wait_for_end */
+    return atomic_load_explicit(&state->ended, memory_order_acquire);
+}
+
+/* Somebody wants the dataflow to end; only the first is remembered. */
+static void
+note_stop(struct run_state *state, const char *by, const char *hint)
+{
+    if (state->run.stopped_by)
+        return;
+    state->run.stopped_by = by;
+    screen_say(state->screen, "stopping: %s%s", by, hint);
+    watch_stopping(state->watch, dora__now());
+}
+
+static void
+look_at_signals(struct run_state *state)
+{
+    int count = atomic_load_explicit(&signals.count, memory_order_relaxed);
+    int number = atomic_load_explicit(&signals.number, memory_order_relaxed);
+
+    if (count > state->signals_said && count == 1)
+        note_stop(state, signal_text(number), " (once more to kill all nodes)");
+    else if (count > state->signals_said)
+        screen_say(state->screen, "killing all nodes");
+    state->signals_said = count;
+}
+
+static void
+sleep_until(struct run_state *state, int64_t deadline)
+{
+    struct pollfd ready = {.fd = state->wake, .events = POLLIN};
+    int64_t left = deadline - dora__now();
+    struct timespec timeout = {
+        .tv_sec = (time_t)(left / 1000000000),
+        .tv_nsec = (long)(left % 1000000000),
+    };
+    eventfd_t value;
+
+    if (left > 0 && ppoll(&ready, 1, &timeout, NULL) > 0)
+        (void)eventfd_read(state->wake, &value);
+}
+
+static void
+supervise(struct run_state *state)
+{
+    int64_t stop_at = INT64_MAX;
+
+    if (state->command->stop_after_ns >= 0)
+        stop_at = state->started + state->command->stop_after_ns;
+    while (!has_ended(state)) {
+        int64_t now = dora__now(), next;
+
+        look_at_signals(state);
+        if (screen_gone(state->screen) && !state->run.stopped_by) {
+            dora_dataflow_stop(state->flow);
+            note_stop(state, "closed output", "");
+        }
+        if (now >= stop_at) {
+            stop_at = INT64_MAX;
+            dora_dataflow_stop(state->flow);
+            note_stop(state, "--stop-after", "");
+        }
+        next = watch_look(state->watch, now);
+        sleep_until(state, next < stop_at ? next : stop_at);
+    }
+    look_at_signals(state);
+}
+
+/* --- beginning and end
+ * ------------------------------------------------------------------ */
+
+static int
+complain(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "dora-run: %s: %s\n", what, why);
+    return STATUS_FAILED;
+}
+
+/* Before anything runs: a report that cannot be written is found now. */
+static int
+open_report(struct run_state *state)
+{
+    const char *path = state->command->report;
+
+    if (!path)
+        return STATUS_OK;
+    state->report_fd =
+        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (state->report_fd < 0)
+        return complain(path, strerrordesc_np(errno));
+    return STATUS_OK;
+}
+
+static void
+write_report(struct run_state *state)
+{
+    struct dora__text text = {0};
+    const char *path = state->command->report;
+
+    if (!path)
+        return;
+    print_report(state->flow, &state->run, &text);
+    for (size_t at = 0; !text.failed && at < text.size;) {
+        ssize_t got = write(state->report_fd, text.text + at, text.size - at);
+
+        if (got < 0 && errno != EINTR) {
+            screen_say(state->screen, "%s: %s", path, strerrordesc_np(errno));
+            state->run.status = STATUS_FAILED;
+            break;
+        }
+        at += got > 0 ? (size_t)got : 0;
+    }
+    free(text.text);
+}
+
+static void
+conclude(struct run_state *state)
+{
+    struct dora__text text = {0};
+
+    state->run.duration_ns = dora__now() - state->started;
+    if (state->result < 0 ||
+        atomic_load_explicit(&signals.count, memory_order_relaxed) > 1)
+        state->run.status = STATUS_FAILED;
+    if (state->result == -ECANCELED)
+        print_failure(state->flow, state->words, &text);
+    else if (state->result < 0)
+        dora__text_printf(&text, "[ERROR] %s\n", state->err.text);
+    print_summary(state->flow, &state->run, &text);
+    if (!text.failed)
+        screen_write(state->screen, text.text, text.size);
+    free(text.text);
+    write_report(state);
+}
+
+/* From start to end; the dataflow is loaded. */
+static void
+run_flow(struct run_state *state)
+{
+    int result;
+
+    state->started = dora__now();
+    state->run.started_ns = dora__clock(CLOCK_REALTIME);
+    state->result =
+        watch_new(state->flow, state->screen, state->started, &state->watch);
+    if (state->result == 0)
+        state->result = dora_dataflow_start(state->flow, &state->err);
+    if (state->result < 0) {
+        if (state->result == -ENOMEM && !state->watch)
+            dora__error_set(&state->err, "out of memory");
+        return;
+    }
+    screen_set_logs(state->screen, dora_dataflow_log_directory(state->flow));
+    result = pthread_create(&state->waiter, NULL, wait_for_end, state);
+    if (result) {
+        state->result =
+            dora__fail(&state->err, result, "cannot start a thread: %s",
+                       strerrordesc_np(result));
+        dora_dataflow_kill(state->flow);
+        return;
+    }
+    supervise(state);
+    (void)pthread_join(state->waiter, NULL);
+}
+
+static int
+run_loaded(struct run_state *state)
+{
+    /* pairs with act_on_signal */
+    atomic_store_explicit(&signals.flow, state->flow, memory_order_seq_cst);
+    if (atomic_load_explicit(&signals.count, memory_order_relaxed))
+        dora_dataflow_stop(state->flow); /* it came while loading */
+    run_flow(state);
+    conclude(state);
+    forget_flow();
+    dora_dataflow_free(state->flow);
+    watch_free(state->watch);
+    return state->run.status;
+}
+
+int
+command_run(const struct command *command)
+{
+    struct run_state state = {
+        .command = command, .report_fd = -1, .run.file = command->file};
+    struct dora_options options = command_options(command);
+    struct dora_error err;
+    int status = open_report(&state);
+
+    if (status)
+        return status;
+    state.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (state.wake < 0)
+        return complain("eventfd", strerrordesc_np(errno));
+    catch_signals(state.wake);
+    if (words_new(&state.words) < 0)
+        return complain("run", "out of memory");
+    if (screen_open(command->log_level, state.wake, &state.screen, &err) < 0)
+        return complain("screen", err.text);
+    options.log = hear;
+    options.log_arg = &state;
+    status = command_load(command, &options, &state.flow);
+    if (status == STATUS_OK)
+        status = run_loaded(&state);
+    atomic_store_explicit(&signals.leaving, true, memory_order_relaxed);
+    screen_close(state.screen,
+                 state.run.stopped_by ? PATIENCE_STOPPED : PATIENCE);
+    words_free(state.words);
+    if (state.report_fd >= 0)
+        (void)close(state.report_fd);
+    return status;
+}
