@@ -322,6 +322,34 @@ class Values(FlowTest):
         self.assertNotIn("took", "".join(run.lines("source")), run)
 
 
+    def test_arrow_arrays_by_protocol(self):
+        """c15: anything that exports itself as an Arrow C array."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                node.send_output("x", b"arrow")
+            """, outputs=["x"]),
+            "relay": Node("""
+                from dora import Node
+                node = Node()
+
+                class Foreign:
+                    def __init__(self, value):
+                        self.value = value
+                    def __arrow_c_array__(self, requested_schema=None):
+                        return self.value.__arrow_c_array__(requested_schema)
+
+                for event in node:
+                    if event["type"] == "INPUT":
+                        node.send_output("y", Foreign(event["value"]))
+                        node.send_output("y", Foreign(event["value"][1:3]))
+            """, inputs={"x": "source/x"}, outputs=["y"]),
+            "sink": Node(TEXT_SINK, inputs={"y": "relay/y"}),
+        })
+        self.assertEqual(run.lines("sink")[:2], ["arrow", "rr"])
+
+
 class Metadata(FlowTest):
     """T7, c10, c11."""
 
@@ -729,6 +757,33 @@ class Logging(FlowTest):
         self.assertNotIn("D1", run.out)
         self.assertNotIn("raw1", run.out)
         self.assertEqual(len(run.records("node")), 4)
+
+    def test_logs_as_an_input(self):
+        run = self.flow({
+            "speaker": Node("""
+                from dora import Node
+                node = Node()
+                node.log_info("quiet")
+                node.log_error("loud")
+                print("raw")
+                for event in node: pass
+            """, inputs={"bye": "monitor/bye"}),
+            "monitor": Node("""
+                import json
+                from dora import Node
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT":
+                        value = event["value"]
+                        text = bytes(value).decode() if str(value.type) == "uint8" \
+                            else value[0].as_py()
+                        record = json.loads(text)
+                        print(event["id"], record["level"], record["msg"])
+                        if record["msg"] == "loud":
+                            break
+            """, inputs={"errors": "dora/logs/error"}, outputs=["bye"]),
+        })
+        self.assertEqual(run.lines("monitor"), ["errors error loud"])
 
     def test_stdout_and_logs_as_outputs(self):
         run = self.flow({

@@ -160,6 +160,55 @@ class Place(FlowTest):
         self.assertEqual(run.values("sink"), run.values("relay"))
         self.assertEqual(run.node("relay")["copied_bytes"], 0)
 
+    def test_nobody_touches_the_payload(self):
+        """I1: of 256 MB of which four bytes are written and read, neither
+        process ever maps more than a few pages."""
+        look = """
+                import resource
+                def mapped():
+                    with open("/proc/self/status") as file:
+                        return next(int(l.split()[1]) for l in file if "RssShmem" in l)
+                def faults():
+                    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                before = mapped(), faults()
+                def touched():
+                    return [now - then for now, then in zip((mapped(), faults()), before)]
+        """
+        run = self.flow({
+            "sender": Node(look + """
+                import json
+                from dora import Node
+                node = Node()
+                before = mapped(), faults()
+                with node.send_output_raw("x", 256 << 20) as buffer:
+                    buffer[100:104] = b"four"
+                print(json.dumps(touched()))
+            """, outputs=["x"]),
+            "relay": Node(look + """
+                import json
+                from dora import Node
+                node = Node()
+                event = node.next()
+                before = mapped(), faults()
+                node.send_output("y", event["value"], event["metadata"])
+                print(json.dumps(touched()))
+            """, inputs={"x": "sender/x"}, outputs=["y"]),
+            "sink": Node(look + """
+                import json
+                from dora import Node
+                node = Node()
+                event = node.next()
+                before = mapped(), faults()
+                value = event["value"]
+                assert bytes(value[100:104]) == b"four" and len(value) == 256 << 20
+                print(json.dumps(touched()))
+            """, inputs={"y": "relay/y"}),
+        })
+        for node in ("sender", "relay", "sink"):
+            [[kilobytes, faults]] = run.values(node)
+            self.assertLess(kilobytes, 5000, run)
+            self.assertLess(faults, 1000, run)
+
     def test_send_output_copies_once_and_says_so(self):
         run = self.flow({
             "sender": Node("""

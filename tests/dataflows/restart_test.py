@@ -1,0 +1,151 @@
+"""Nodes that are started again, and inputs that fall silent."""
+
+from harness import FlowTest, Node
+
+COUNTED = """
+    import sys
+    from dora import Node
+    node = Node()
+    print("incarnation", node.restart_count(), node.is_restart())
+"""
+
+
+class Restart(FlowTest):
+    def incarnations(self, script, code, inputs=True, **keys):
+        """A node with an input that stays open while it restarts."""
+        run = self.flow({
+            "worker": Node(
+                COUNTED + script,
+                inputs={"x": "steady/x"} if inputs else {},
+                restart_delay=0.05,
+                **keys,
+            ),
+            "steady": Node("""
+                from dora import Node
+                node = Node()
+                print("steady")
+                for event in node:
+                    if event["type"] == "INPUT" and event["id"] == "tick":
+                        node.send_output("x", b"tick")
+            """, inputs={"tick": "dora/timer/millis/20"}, outputs=["x"]),
+        }, code=code, args=["--stop-after", "2s"])
+        return run, [l for l in run.lines("worker") if l.startswith("incarnation")]
+
+    def test_crash_then_recover(self):
+        run, lines = self.incarnations("""
+    if node.restart_count() < 2:
+        sys.exit(1)
+    for event in node: pass
+        """, 0, restart_policy="on-failure", max_restarts=3)
+        self.assertEqual(lines, [
+            "incarnation 0 False", "incarnation 1 True", "incarnation 2 True",
+        ])
+        self.assertEqual(run.node("worker")["restarts"], 2)
+
+    def test_budget_exhausted(self):
+        run, lines = self.incarnations(
+            "    raise ValueError('always')\n", 1,
+            restart_policy="on-failure", max_restarts=2,
+        )
+        self.assertEqual(len(lines), 3)
+        self.assertIn("worker", run.err)
+        self.assertIn("max restarts", run.out + run.err)
+
+    def test_always_with_clean_exits(self):
+        _, lines = self.incarnations(
+            "    sys.exit(0)\n", 0, restart_policy="always", max_restarts=2
+        )
+        self.assertEqual(len(lines), 3)
+
+    def test_never(self):
+        _, lines = self.incarnations("    sys.exit(1)\n", 1)
+        self.assertEqual(len(lines), 1)
+
+    def test_log_of_every_incarnation_is_kept(self):
+        run, lines = self.incarnations(
+            "    sys.exit('gone')\n", 1, restart_policy="on-failure", max_restarts=1
+        )
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(run.lines("worker", "stderr").count("gone"), 2)
+
+    def test_consumers_are_told_and_stay_connected(self):
+        run = self.flow({
+            "feeder": Node("""
+                from dora import Node
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT" and event["id"] == "tick":
+                        node.send_output("x", b"x")
+            """, inputs={"tick": "dora/timer/millis/20", "bye": "sink/bye"}, outputs=["x"]),
+            "crasher": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                node.next()
+                node.send_output("y", b"from %d" % node.restart_count())
+                if node.restart_count() == 0:
+                    os.kill(os.getpid(), 9)
+                for event in node: pass
+            """, inputs={"x": "feeder/x"}, outputs=["y"],
+                restart_policy="on-failure", max_restarts=1),
+            "sink": Node("""
+                from dora import Node
+                for event in Node():
+                    if event["type"] == "INPUT":
+                        print(bytes(event["value"]).decode())
+                    else:
+                        print(event["type"], event["id"])
+            """, inputs={"y": "crasher/y"}, outputs=["bye"]),
+        }, args=["--stop-after", "1500ms"])
+        self.assertEqual(run.lines("sink"), [
+            "from 0", "NODE_RESTARTED crasher", "from 1", "STOP MANUAL",
+        ])
+        self.assert_accounted(run)
+
+
+class Silence(FlowTest):
+    def test_input_timeout_and_recovery(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                from probe import hear
+                node = Node()
+                node.send_output("x", b"1")
+                hear("closed")
+                node.send_output("x", b"2")
+            """, outputs=["x"]),
+            "sink": Node("""
+                from dora import Node
+                from probe import tell
+                for event in Node():
+                    print(event["type"], event["id"])
+                    if event["type"] == "INPUT_CLOSED":
+                        if not globals().get("told"):
+                            told = True
+                            tell("closed")
+            """, inputs={"x": {"source": "source/x", "input_timeout": 0.3}}),
+        }, health_check_interval=0.1)
+        self.assertEqual(run.lines("sink"), [
+            "INPUT x", "INPUT_CLOSED x", "INPUT_RECOVERED x", "INPUT x",
+            "INPUT_CLOSED x", "STOP ALL_INPUTS_CLOSED",
+        ])
+
+    def test_health_check_kills_a_hung_node(self):
+        run = self.flow({
+            "hung": Node("""
+                import time
+                from dora import Node
+                node = Node()
+                time.sleep(100)
+            """, health_check_timeout=0.5),
+        }, code=1, health_check_interval=0.1)
+        self.assertIn("hung", run.err)
+
+    def test_health_check_spares_a_node_that_waits(self):
+        run = self.flow({
+            "patient": Node("""
+                from dora import Node
+                for event in Node(): print(event["type"])
+            """, health_check_timeout=0.2),
+        }, health_check_interval=0.05, args=["--stop-after", "1s"])
+        self.assertEqual(run.lines("patient"), ["STOP"])
