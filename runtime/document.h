@@ -60,6 +60,10 @@ void dora__document_fini(struct dora__document *document);
 /* The item with that key, or NULL. */
 const struct dora__value *dora__value_get(const struct dora__value *map,
                                           const char *key);
+/* Sets type and value of a scalar from its text. */
+void dora__value_type_scalar(struct dora__value *value);
+/* The number a decimal text stands for, whatever the locale. */
+double dora__number(const char *text);
 /* JSON of the value; .inf and .nan become null. */
 void dora__value_json(const struct dora__value *value, struct dora__text *out);
 
