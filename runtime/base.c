@@ -32,15 +32,22 @@ whole_utf8(const char *text, size_t size)
 void
 dora__error_set(struct dora_error *err, const char *format, ...)
 {
-    char line[sizeof err->text];
-    int saved = errno;
     va_list args;
+
+    va_start(args, format);
+    dora__error_vset(err, format, args);
+    va_end(args);
+}
+
+void
+dora__error_vset(struct dora_error *err, const char *format, va_list args)
+{
+    char line[sizeof err->text];
+    int saved = errno, size;
 
     if (err == NULL)
         return;
-    va_start(args, format);
-    int size = vsnprintf(line, sizeof line, format, args);
-    va_end(args);
+    size = vsnprintf(line, sizeof line, format, args);
     if (size < 0)
         line[0] = '\0';
     else if ((size_t)size >= sizeof line)

@@ -27,6 +27,8 @@
  * than tab replaced by '?'. `err` may be NULL. */
 DORA_PRINTF(2, 3)
 void dora__error_set(struct dora_error *err, const char *format, ...);
+DORA_PRINTF(2, 0)
+void dora__error_vset(struct dora_error *err, const char *format, va_list args);
 
 /* A macro, so that the compiler sees the negative constant. */
 #define dora__fail(err, code, ...) \

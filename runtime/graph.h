@@ -63,11 +63,10 @@ struct dora__graph_node {
     enum dora__isolation isolation;
     char *python; /* NULL: not given */
     char *build;
-    char *git, *git_ref;                 /* branch, tag or rev */
     char *send_stdout_as, *send_logs_as; /* output ids */
     enum dora_level min_log_level;       /* 0: none */
     uint64_t max_log_size;
-    uint32_t max_rotated_files;
+    uint32_t max_rotated_files; /* 5 if absent */
     enum dora__restart restart_policy;
     uint32_t max_restarts;
     int64_t restart_delay_ns, max_restart_delay_ns, restart_window_ns;

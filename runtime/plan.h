@@ -9,10 +9,20 @@ enum {
     DORA__MAX_NODES = 4096,
     DORA__MAX_SUBSCRIBERS = 63, /* of one output: bits 1..63 of holders */
     DORA__MAX_QUEUE = 1 << 20,
+    DORA__QUEUE_DEFAULT = 10,
+    DORA__MIN_PERIOD_NS = 10000, /* of a timer: shorter ones are busy loops */
     DORA__MAX_OUTPUTS = 1 << 14,
-    DORA__MAX_RECORDS = 1 << 16, /* of one output */
-    DORA__ALL_RECORDS = 1 << 24, /* of a dataflow: 24 bits of an intent */
+    DORA__MAX_INPUTS = 1 << 16,      /* of a dataflow */
+    DORA__MAX_CORE = (1 << 16) - 1,  /* number in `cpu_affinity` */
+    DORA__MAX_ENV = 1024,            /* variables in one `env` */
+    DORA__MAX_ENV_TEXT = 128 << 10,  /* bytes of one, as the kernel takes */
+    DORA__ALL_ENV_TEXT = 64 << 20,   /* bytes of all nodes' variables */
+    DORA__RECORDS_DEFAULT = 1 << 16, /* of one output, if there are enough */
+    DORA__MAX_RECORDS = 1 << 22,     /* of one output with long queues */
+    DORA__ALL_RECORDS = 1 << 24,     /* of a dataflow: 24 bits of an intent */
 };
+
+#define DORA__HEALTH_INTERVAL_NS INT64_C(5000000000) /* by default */
 
 /* What the machine allows; read by the caller (machine.c), so that planning
  * stays pure. 0: unknown or unlimited. */

@@ -1,0 +1,508 @@
+/* graph_key.c - the keys of a node.
+ *
+ * One table says which keys there are, which kinds of node may have them and
+ * who reads them, so that an unknown key, a key of another kind and a
+ * suggestion are all answered from the same place. */
+#include "graph_read.h"
+
+#include <string.h>
+
+typedef void read_function(struct dora__reader *r,
+                           const struct dora__value *value,
+                           struct dora__graph_node *node);
+
+static void
+set_text(struct dora__reader *r, const struct dora__value *value, char **ret)
+{
+    const char *text;
+
+    if (dora__read_text(r, value, &text))
+        *ret = dora__copy_text(r, text);
+}
+
+static void
+read_name(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    set_text(r, value, &node->name);
+}
+
+static void
+read_description(struct dora__reader *r, const struct dora__value *value,
+                 struct dora__graph_node *node)
+{
+    set_text(r, value, &node->description);
+}
+
+static void
+read_path(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    const char *text;
+
+    node->path_mark = value->mark;
+    if (!dora__read_text(r, value, &text))
+        return;
+    if (*text == '\0')
+        dora__complain(r, value->mark, "%s`path` is empty", r->owner);
+    else if (strncmp(text, "http://", 7) == 0 ||
+             strncmp(text, "https://", 8) == 0)
+        dora__complain(r, value->mark,
+                       "%sdownloading %s is not supported by this version: "
+                       "download the program and give its path",
+                       r->owner, dora__show_text(text).text);
+    node->path = dora__copy_text(r, text);
+}
+
+static void
+read_hash(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    const char *text;
+
+    (void)node;
+    if (dora__read_text(r, value, &text) &&
+        (strlen(text) != 64 ||
+         text[strspn(text, "0123456789abcdefABCDEF")] != '\0'))
+        dora__complain(r, value->mark,
+                       "%s`path_sha256` must be 64 hexadecimal digits, not %s",
+                       r->owner, dora__show_text(text).text);
+}
+
+static void
+read_args(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    const char *text;
+
+    if (!dora__read_text(r, value, &text))
+        return;
+    free(node->args_text);
+    node->args_text = dora__copy_text(r, text);
+}
+
+static void
+read_outputs(struct dora__reader *r, const struct dora__value *value,
+             struct dora__graph_node *node)
+{
+    if (!dora__read_list(r, value))
+        return;
+    node->outputs =
+        dora__new_array(r, value->item_count, sizeof *node->outputs);
+    if (node->outputs == NULL)
+        return;
+    for (size_t i = 0; i < value->item_count && !r->no_memory; i++) {
+        const struct dora__value *item = &value->items[i];
+        struct dora__graph_output *output = &node->outputs[node->output_count];
+        const char *fault;
+
+        if (item->type != DORA__STRING) {
+            dora__complain(r, item->mark,
+                           "%san output's id must be a string, not %s",
+                           r->owner, dora__show(item).text);
+            continue;
+        }
+        fault = dora__port_id_fault(item->text);
+        if (fault != NULL)
+            dora__complain(r, item->mark, "%sthe output's id %s %s", r->owner,
+                           dora__show(item).text, fault);
+        output->mark = item->mark;
+        output->id = dora__copy_text(r, item->text);
+        if (output->id != NULL)
+            node->output_count++;
+    }
+}
+
+/* A map of ids to words; the ids are looked at when all are known. */
+static void
+read_words(struct dora__reader *r, const struct dora__value *value,
+           struct dora__graph_node *node)
+{
+    (void)node;
+    if (!dora__read_map(r, value))
+        return;
+    for (size_t i = 0; i < value->item_count; i++) {
+        const char *text;
+
+        (void)dora__read_text(r, &value->items[i], &text);
+    }
+}
+
+static void
+read_framing(struct dora__reader *r, const struct dora__value *value,
+             struct dora__graph_node *node)
+{
+    static const char *const framings[] = {"raw", "arrow-ipc", NULL};
+    unsigned ignored;
+
+    (void)node;
+    if (!dora__read_map(r, value))
+        return;
+    for (size_t i = 0; i < value->item_count; i++)
+        (void)dora__read_word(r, &value->items[i], framings, &ignored);
+}
+
+static void
+read_metadata_keys(struct dora__reader *r, const struct dora__value *value,
+                   struct dora__graph_node *node)
+{
+    const char *text;
+
+    (void)node;
+    if (!dora__read_map(r, value))
+        return;
+    for (size_t i = 0; i < value->item_count; i++) {
+        const struct dora__value *list = &value->items[i];
+
+        if (dora__read_list(r, list))
+            for (size_t k = 0; k < list->item_count; k++)
+                (void)dora__read_text(r, &list->items[k], &text);
+    }
+}
+
+static void
+read_pattern(struct dora__reader *r, const struct dora__value *value,
+             struct dora__graph_node *node)
+{
+    static const char *const patterns[] = {"service-server", "service-client",
+                                           "action-server", "action-client"};
+    const char *text;
+
+    (void)node;
+    if (!dora__read_text(r, value, &text))
+        return;
+
+    struct dora__nearest near = dora__nearest(text);
+
+    for (size_t i = 0; i < DORA_COUNT(patterns); i++) {
+        if (strcmp(text, patterns[i]) == 0)
+            return;
+        dora__nearest_consider(&near, patterns[i]);
+    }
+    dora__warn(r, value->mark, "%sthe `pattern` %s is not known%s", r->owner,
+               dora__show_text(text).text, dora__show_nearest(&near).text);
+}
+
+static void
+read_build(struct dora__reader *r, const struct dora__value *value,
+           struct dora__graph_node *node)
+{
+    set_text(r, value, &node->build);
+}
+
+static void
+read_git(struct dora__reader *r, const struct dora__value *value,
+         struct dora__graph_node *node)
+{
+    const char *text;
+
+    (void)node;
+    if (dora__read_text(r, value, &text))
+        dora__complain(r, value->mark,
+                       "%s`git` sources are not supported by this version: "
+                       "clone %s and give the `path` in the clone",
+                       r->owner, dora__show_text(text).text);
+}
+
+static void
+read_git_ref(struct dora__reader *r, const struct dora__value *value,
+             struct dora__graph_node *node)
+{
+    const char *text;
+
+    (void)node;
+    (void)dora__read_text(r, value, &text);
+}
+
+static void
+read_stdout(struct dora__reader *r, const struct dora__value *value,
+            struct dora__graph_node *node)
+{
+    set_text(r, value, &node->send_stdout_as);
+}
+
+static void
+read_logs(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    set_text(r, value, &node->send_logs_as);
+}
+
+static void
+read_level(struct dora__reader *r, const struct dora__value *value,
+           struct dora__graph_node *node)
+{
+    static const char *const levels[] = {"error", "warn",   "info", "debug",
+                                         "trace", "stdout", NULL};
+    unsigned number;
+
+    if (dora__read_word(r, value, levels, &number))
+        node->min_log_level = (enum dora_level)(number + 1);
+}
+
+static void
+read_log_size(struct dora__reader *r, const struct dora__value *value,
+              struct dora__graph_node *node)
+{
+    (void)dora__read_size(r, value, &node->max_log_size);
+}
+
+static void
+read_rotated(struct dora__reader *r, const struct dora__value *value,
+             struct dora__graph_node *node)
+{
+    (void)dora__read_count(r, value, 1, 100, &node->max_rotated_files);
+}
+
+static void
+read_restart(struct dora__reader *r, const struct dora__value *value,
+             struct dora__graph_node *node)
+{
+    static const char *const policies[] = {"never", "on-failure", "always",
+                                           NULL};
+    unsigned number;
+
+    if (dora__read_word(r, value, policies, &number))
+        node->restart_policy = (enum dora__restart)number;
+}
+
+static void
+read_max_restarts(struct dora__reader *r, const struct dora__value *value,
+                  struct dora__graph_node *node)
+{
+    (void)dora__read_count(r, value, 0, UINT32_MAX, &node->max_restarts);
+}
+
+static void
+read_delay(struct dora__reader *r, const struct dora__value *value,
+           struct dora__graph_node *node)
+{
+    (void)dora__read_seconds(r, value, &node->restart_delay_ns);
+}
+
+static void
+read_max_delay(struct dora__reader *r, const struct dora__value *value,
+               struct dora__graph_node *node)
+{
+    (void)dora__read_seconds(r, value, &node->max_restart_delay_ns);
+}
+
+static void
+read_window(struct dora__reader *r, const struct dora__value *value,
+            struct dora__graph_node *node)
+{
+    (void)dora__read_seconds(r, value, &node->restart_window_ns);
+}
+
+static void
+read_health(struct dora__reader *r, const struct dora__value *value,
+            struct dora__graph_node *node)
+{
+    (void)dora__read_seconds(r, value, &node->health_check_timeout_ns);
+}
+
+static void
+read_grace(struct dora__reader *r, const struct dora__value *value,
+           struct dora__graph_node *node)
+{
+    (void)dora__read_seconds(r, value, &node->finish_grace_ns);
+}
+
+static void
+read_pool(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    (void)dora__read_size(r, value, &node->pool_size);
+}
+
+static void
+read_heap_limit(struct dora__reader *r, const struct dora__value *value,
+                struct dora__graph_node *node)
+{
+    if (dora__read_size(r, value, &node->heap_limit) && node->heap_limit == 0)
+        dora__complain(r, value->mark, "%s`heap_limit` must be above 0",
+                       r->owner);
+}
+
+static void
+read_heap_full(struct dora__reader *r, const struct dora__value *value,
+               struct dora__graph_node *node)
+{
+    static const char *const words[] = {"error", "wait", NULL};
+    unsigned number;
+
+    if (dora__read_word(r, value, words, &number))
+        node->heap_full = (enum dora__heap_full)number;
+}
+
+static void
+read_affinity(struct dora__reader *r, const struct dora__value *value,
+              struct dora__graph_node *node)
+{
+    if (!dora__read_list(r, value))
+        return;
+    node->cpu_affinity =
+        dora__new_array(r, value->item_count, sizeof *node->cpu_affinity);
+    if (node->cpu_affinity == NULL)
+        return;
+    for (size_t i = 0; i < value->item_count; i++) {
+        const struct dora__value *item = &value->items[i];
+
+        if (item->type == DORA__INT && item->as.integer >= 0 &&
+            item->as.integer <= DORA__MAX_CORE)
+            node->cpu_affinity[node->cpu_count++] = (uint32_t)item->as.integer;
+        else
+            dora__complain(r, item->mark,
+                           "%s`cpu_affinity` must list numbers of cores, from "
+                           "0, not %s",
+                           r->owner, dora__show(item).text);
+    }
+}
+
+static void
+read_isolation(struct dora__reader *r, const struct dora__value *value,
+               struct dora__graph_node *node)
+{
+    static const char *const words[] = {"auto", "interpreter", "process", NULL};
+    unsigned number;
+
+    if (dora__read_word(r, value, words, &number))
+        node->isolation = (enum dora__isolation)number;
+}
+
+static void
+read_python(struct dora__reader *r, const struct dora__value *value,
+            struct dora__graph_node *node)
+{
+    set_text(r, value, &node->python);
+    if (node->python != NULL && *node->python == '\0')
+        dora__complain(r, value->mark, "%s`python` is empty", r->owner);
+}
+
+static void
+refuse_deploy(struct dora__reader *r, const struct dora__value *value,
+              struct dora__graph_node *node)
+{
+    (void)node;
+    if (value->type != DORA__NULL)
+        dora__complain(r, value->key_mark,
+                       "%sdora-run does not support `deploy`: it runs all "
+                       "nodes on this machine",
+                       r->owner);
+}
+
+/* In the order in which they are listed to people. id and env are read before
+ * the others: no function. */
+static const struct key {
+    const char *name;
+    read_function *read;
+    unsigned kinds;
+} keys[] = {
+    {"id", NULL, DORA__KIND_ALL},
+    {"name", read_name, DORA__KIND_ALL},
+    {"description", read_description, DORA__KIND_ALL},
+    {"path", read_path, DORA__KIND_PATH},
+    {"path_sha256", read_hash, DORA__KIND_PATH},
+    {"args", read_args, DORA__KIND_PATH | DORA__KIND_ROS2},
+    {"env", NULL, DORA__KIND_ALL},
+    {"inputs", dora__read_inputs,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_MODULE | DORA__KIND_HUB},
+    {"outputs", read_outputs,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"input_types", read_words,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"output_types", read_words,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"output_framing", read_framing,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"output_metadata", read_metadata_keys,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"pattern", read_pattern,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"build", read_build, DORA__KIND_PATH | DORA__KIND_MODULE | DORA__KIND_HUB},
+    {"git", read_git, DORA__KIND_PATH},
+    {"branch", read_git_ref, DORA__KIND_PATH},
+    {"tag", read_git_ref, DORA__KIND_PATH},
+    {"rev", read_git_ref, DORA__KIND_PATH},
+    {"send_stdout_as", read_stdout,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"send_logs_as", read_logs,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"min_log_level", read_level,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"max_log_size", read_log_size,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"max_rotated_files", read_rotated,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"restart_policy", read_restart,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"max_restarts", read_max_restarts,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"restart_delay", read_delay,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"max_restart_delay", read_max_delay,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"restart_window", read_window,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"health_check_timeout", read_health,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"finish_grace_secs", read_grace,
+     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
+    {"shared_memory_pool_size", read_pool, DORA__KIND_PATH | DORA__KIND_HUB},
+    {"cpu_affinity", read_affinity,
+     DORA__KIND_PATH | DORA__KIND_OPERATOR | DORA__KIND_HUB},
+    {"isolation", read_isolation, DORA__KIND_PATH | DORA__KIND_HUB},
+    {"python", read_python, DORA__KIND_PATH | DORA__KIND_HUB},
+    {"heap_limit", read_heap_limit, DORA__KIND_PATH | DORA__KIND_HUB},
+    {"heap_full", read_heap_full, DORA__KIND_PATH | DORA__KIND_HUB},
+    {"deploy", refuse_deploy, DORA__KIND_ALL},
+    {"operator", NULL, DORA__KIND_OPERATOR},
+    {"operators", NULL, DORA__KIND_OPERATOR},
+    {"ros2", NULL, DORA__KIND_ROS2},
+    {"module", NULL, DORA__KIND_MODULE},
+    {"params", NULL, DORA__KIND_MODULE},
+    {"hub", NULL, DORA__KIND_HUB},
+};
+
+static const struct key *
+find_key(const char *name)
+{
+    for (size_t i = 0; i < DORA_COUNT(keys); i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+static void
+complain_unknown(struct dora__reader *r, const struct dora__value *value)
+{
+    struct dora__nearest near = dora__nearest(value->key);
+
+    if (strcmp(value->key, "custom") == 0) {
+        dora__complain(r, value->key_mark,
+                       "%s`custom` is gone since dora 1.0: write `path`, "
+                       "`args`, `inputs` and `outputs` in the node itself",
+                       r->owner);
+        return;
+    }
+    for (size_t i = 0; i < DORA_COUNT(keys) && dora__may_suggest(r); i++)
+        dora__nearest_consider(&near, keys[i].name);
+    dora__complain(r, value->key_mark, "%sunknown key %s%s", r->owner,
+                   dora__show_text(value->key).text,
+                   dora__show_nearest(&near).text);
+}
+
+bool
+dora__read_key(struct dora__reader *r, const struct dora__value *value,
+               unsigned kind, struct dora__graph_node *node)
+{
+    const struct key *key = find_key(value->key);
+
+    if (key == NULL)
+        complain_unknown(r, value);
+    else if (kind != 0 && (key->kinds & kind) == 0)
+        return false;
+    else if (key->read != NULL)
+        key->read(r, value, node);
+    return true;
+}
