@@ -1,0 +1,133 @@
+/* arrow_export.c - an Array as the capsules of the Arrow PyCapsule interface.
+ *
+ * What is handed over holds a reference to the sample and no Python object:
+ * its release callback may run on a thread that knows no Python, or after the
+ * interpreter is gone, and only counts down. */
+#include "module.h"
+
+#include "arrow.h"
+
+struct exported {
+    struct dora_sample *sample;
+    const void *buffers[2]; /* validity, bytes */
+};
+
+/* --- schema ----------------------------------------------------------------
+ */
+
+/* Format and name are literals: nothing to give back. */
+static void
+release_schema(struct ArrowSchema *schema)
+{
+    schema->release = NULL;
+}
+
+static void
+free_schema(PyObject *capsule)
+{
+    struct ArrowSchema *schema = PyCapsule_GetPointer(capsule, "arrow_schema");
+
+    if (schema->release != NULL)
+        schema->release(schema);
+    free(schema);
+}
+
+PyObject *
+dora__py_arrow_schema(enum dora_value value)
+{
+    struct ArrowSchema *schema = calloc(1, sizeof(*schema));
+    PyObject *capsule;
+
+    if (schema == NULL)
+        return PyErr_NoMemory();
+    schema->format = value == DORA_VALUE_BYTES ? "C" : "n";
+    schema->name = "";
+    schema->flags = ARROW_FLAG_NULLABLE;
+    schema->release = release_schema;
+    capsule = PyCapsule_New(schema, "arrow_schema", free_schema);
+    if (capsule == NULL)
+        free(schema);
+    return capsule;
+}
+
+/* --- array -----------------------------------------------------------------
+ */
+
+static void
+release_array(struct ArrowArray *array)
+{
+    struct exported *exported = array->private_data;
+
+    dora_sample_unref(exported->sample);
+    free(exported);
+    array->release = NULL;
+}
+
+static void
+free_array(PyObject *capsule)
+{
+    struct ArrowArray *array = PyCapsule_GetPointer(capsule, "arrow_array");
+
+    if (array->release != NULL)
+        array->release(array);
+    free(array);
+}
+
+static void
+fill(struct ArrowArray *array, struct exported *exported,
+     const struct dora__py_array *self)
+{
+    bool bytes = self->value == DORA_VALUE_BYTES;
+
+    exported->sample =
+        self->sample != NULL ? dora_sample_ref(self->sample) : NULL;
+    exported->buffers[1] = self->data;
+    array->length = self->length;
+    array->null_count = bytes ? 0 : self->length;
+    array->n_buffers = bytes ? 2 : 0;
+    array->buffers = exported->buffers;
+    array->release = release_array;
+    array->private_data = exported;
+}
+
+static PyObject *
+export_array(const struct dora__py_array *self)
+{
+    struct ArrowArray *array = calloc(1, sizeof(*array));
+    struct exported *exported = calloc(1, sizeof(*exported));
+    PyObject *capsule;
+
+    if (array == NULL || exported == NULL) {
+        free(array);
+        free(exported);
+        return PyErr_NoMemory();
+    }
+    fill(array, exported, self);
+    capsule = PyCapsule_New(array, "arrow_array", free_array);
+    if (capsule == NULL) {
+        release_array(array);
+        free(array);
+    }
+    return capsule;
+}
+
+PyObject *
+dora__py_arrow_array(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                     PyObject *names)
+{
+    static const struct dora__py_signature signature = {
+        "__arrow_c_array__", {"requested_schema", NULL}, 0};
+    const struct dora__py_array *array = (const struct dora__py_array *)self;
+    PyObject *values[1], *schema, *data;
+
+    /* A requested type is a wish: what is exported says what it is. */
+    if (dora__py_arguments(&signature, args, count, names, values) < 0)
+        return NULL;
+    schema = dora__py_arrow_schema(array->value);
+    data = schema == NULL ? NULL : export_array(array);
+    if (data == NULL) {
+        Py_XDECREF(schema);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", schema, data);
+}

@@ -1,0 +1,143 @@
+/* datatype_type.c - dora.DataType: what the items of an Array are. There are
+ * two of them per interpreter, made with the module. Compares equal to its
+ * name, and to the types of other libraries by their Arrow schema. */
+#include "module.h"
+
+#include <string.h>
+
+struct datatype {
+    PyObject_HEAD enum dora_value value;
+};
+
+static const char *
+name_of(PyObject *self)
+{
+    return ((struct datatype *)self)->value == DORA_VALUE_BYTES ? "uint8"
+                                                                : "null";
+}
+
+static void
+datatype_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+datatype_str(PyObject *self)
+{
+    return PyUnicode_FromString(name_of(self));
+}
+
+static PyObject *
+datatype_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("DataType(%s)", name_of(self));
+}
+
+static Py_hash_t
+datatype_hash(PyObject *self)
+{
+    PyObject *name = datatype_str(self);
+    Py_hash_t hash = name == NULL ? -1 : PyObject_Hash(name);
+
+    Py_XDECREF(name);
+    return hash;
+}
+
+/* 1, 0, -1: exception, -2: not comparable. */
+static int
+equals(PyObject *self, PyObject *other)
+{
+    if (Py_TYPE(other) == Py_TYPE(self))
+        return strcmp(name_of(self), name_of(other)) == 0;
+    if (PyUnicode_Check(other))
+        return PyUnicode_CompareWithASCIIString(other, name_of(self)) == 0;
+    return dora__py_arrow_same(other, ((struct datatype *)self)->value);
+}
+
+static PyObject *
+datatype_richcompare(PyObject *self, PyObject *other, int op)
+{
+    int same;
+
+    if (op != Py_EQ && op != Py_NE)
+        Py_RETURN_NOTIMPLEMENTED;
+    same = equals(self, other);
+    if (same == -2)
+        Py_RETURN_NOTIMPLEMENTED;
+    if (same < 0)
+        return NULL;
+    return PyBool_FromLong(same == (op == Py_EQ));
+}
+
+static PyObject *
+datatype_bit_width(PyObject *self, void *Py_UNUSED(closure))
+{
+    if (((struct datatype *)self)->value == DORA_VALUE_BYTES)
+        return PyLong_FromLong(8);
+    PyErr_SetString(PyExc_ValueError, "null has no bit width");
+    return NULL;
+}
+
+static PyObject *
+datatype_schema(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return dora__py_arrow_schema(((struct datatype *)self)->value);
+}
+
+static PyMethodDef datatype_methods[] = {
+    {"__arrow_c_schema__", datatype_schema, METH_NOARGS,
+     "The type as an ArrowSchema capsule."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef datatype_getset[] = {
+    {"bit_width", datatype_bit_width, NULL, "Bits of one item.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot datatype_slots[] = {
+    {Py_tp_dealloc, (void *)datatype_dealloc},
+    {Py_tp_str, (void *)datatype_str},
+    {Py_tp_repr, (void *)datatype_repr},
+    {Py_tp_hash, (void *)datatype_hash},
+    {Py_tp_richcompare, (void *)datatype_richcompare},
+    {Py_tp_methods, datatype_methods},
+    {Py_tp_getset, datatype_getset},
+    {Py_tp_doc, "Type of the items of an Array."},
+    {0, NULL},
+};
+
+static PyType_Spec datatype_spec = {
+    .name = "dora.DataType",
+    .basicsize = sizeof(struct datatype),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = datatype_slots,
+};
+
+static PyObject *
+make(const struct dora__py_module *m, enum dora_value value)
+{
+    struct datatype *self =
+        (struct datatype *)m->datatype->tp_alloc(m->datatype, 0);
+
+    if (self != NULL)
+        self->value = value;
+    return (PyObject *)self;
+}
+
+int
+dora__py_datatype_setup(PyObject *module)
+{
+    struct dora__py_module *m = dora__py_state(module);
+
+    if (dora__py_add_type(module, &datatype_spec, true, &m->datatype) < 0)
+        return -1;
+    m->uint8 = make(m, DORA_VALUE_BYTES);
+    m->null = make(m, DORA_VALUE_NULL);
+    return m->uint8 != NULL && m->null != NULL ? 0 : -1;
+}

@@ -1,0 +1,277 @@
+/* node_type.c - dora.Node: the script as a node of the dataflow.
+ *
+ * Node() joins and returns when every node has (the barrier), so that nothing
+ * sent afterwards is lost. The node closes when the Node and all that keeps it
+ * (sample handlers) are gone, at the latest with the process; values received
+ * stay valid after it.
+ *
+ * Methods are in py_receive.c, py_send.c, py_log.c and py_async.c. */
+#include "module.h"
+
+#include "python.h"
+
+static inline struct dora__py_node *
+node_of(PyObject *object)
+{
+    return (struct dora__py_node *)object;
+}
+
+PyObject *
+dora__py_json(const char *text)
+{
+    PyObject *json = PyImport_ImportModule("json"), *result;
+
+    if (json == NULL)
+        return NULL;
+    result = PyObject_CallMethod(json, "loads", "s", text);
+    Py_DECREF(json);
+    return result;
+}
+
+/* --- life
+ * --------------------------------------------------------------------- */
+
+static int
+node_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    struct dora__py_node *self = node_of(object);
+    int r;
+
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->outputs);
+    Py_VISIT(self->undeclared);
+    for (size_t i = 0; i < self->input_count; i++)
+        Py_VISIT(self->inputs[i]);
+    r = dora__py_park_traverse(self, visit, arg);
+    return r != 0 ? r : dora__py_async_traverse(self->async, visit, arg);
+}
+
+static int
+node_clear(PyObject *object)
+{
+    struct dora__py_node *self = node_of(object);
+
+    Py_CLEAR(self->undeclared);
+    dora__py_park_clear(self);
+    dora__py_async_clear(self->async);
+    return 0;
+}
+
+static void
+node_dealloc(PyObject *object)
+{
+    struct dora__py_node *self = node_of(object);
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    (void)node_clear(object);
+    Py_CLEAR(self->outputs);
+    for (size_t i = 0; i < self->input_count; i++)
+        Py_CLEAR(self->inputs[i]);
+    PyMem_Free(self->inputs);
+    PyMem_Free(self->parked);
+    if (self->node != NULL) {
+        dora__node_close(self->node);
+        if (!dora__py_async_free(self->async)) {
+            dora__py_seat_leave(self->node);
+            dora__node_detach(self->node);
+        }
+    }
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* Gives up the GIL while other nodes are waited for. */
+static int
+join(struct dora_node *node)
+{
+    struct dora_error err = {0};
+    int r;
+
+    do {
+        Py_BEGIN_ALLOW_THREADS;
+        r = dora__node_join(node, -1, &err);
+        Py_END_ALLOW_THREADS;
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+    } while (r == -EINTR || r == -ETIMEDOUT);
+    if (r >= 0)
+        return 0;
+    (void)dora__py_raise(r, &err);
+    return -1;
+}
+
+static PyObject *
+list_outputs(const struct dora_node *node)
+{
+    PyObject *outputs = PyDict_New();
+    size_t count = dora__node_output_count(node);
+
+    for (size_t i = 0; outputs != NULL && i < count; i++) {
+        PyObject *id =
+            PyUnicode_InternFromString(dora__node_output_id(node, i));
+        PyObject *number = id == NULL ? NULL : PyLong_FromSize_t(i);
+
+        if (number == NULL || PyDict_SetItem(outputs, id, number) < 0)
+            Py_CLEAR(outputs);
+        Py_XDECREF(number);
+        Py_XDECREF(id);
+    }
+    return outputs;
+}
+
+static PyObject *
+make(PyTypeObject *type, struct dora__py_module *m)
+{
+    struct dora__py_node *self = node_of(type->tp_alloc(type, 0));
+
+    if (self == NULL)
+        return NULL;
+    self->m = m;
+    self->node = dora__py_seat_take();
+    if (self->node != NULL)
+        self->outputs = list_outputs(self->node);
+    if (self->outputs != NULL)
+        self->undeclared = PySet_New(NULL);
+    if (self->undeclared == NULL || join(self->node) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static PyObject *
+node_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"node_id", "daemon_port", NULL};
+    struct dora__py_module *m = PyType_GetModuleState(type);
+    PyObject *id = NULL, *port = NULL;
+
+    /* Both are for nodes that start themselves; one that dora-run started is
+     * who it is, whatever it says here. */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:Node", names, &id,
+                                     &port) ||
+        dora__py_time_setup(m) < 0)
+        return NULL;
+    return make(type, m);
+}
+
+/* --- what it is
+ * ----------------------------------------------------------------- */
+
+static PyObject *
+node_config(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return dora__py_json(dora__node_config(node_of(self)->node));
+}
+
+static PyObject *
+dataflow_descriptor(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return dora__py_json(dora__node_descriptor(node_of(self)->node));
+}
+
+static PyObject *
+dataflow_id(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyUnicode_FromString(dora__node_dataflow_id(node_of(self)->node));
+}
+
+static PyObject *
+restart_count(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromUnsignedLong(
+        dora__node_restart_count(node_of(self)->node));
+}
+
+static PyObject *
+is_restart(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(dora__node_restart_count(node_of(self)->node) > 0);
+}
+
+static PyObject *
+timestamp(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return dora__py_time_new(node_of(self)->m,
+                             dora__clock(CLOCK_REALTIME) / 1000);
+}
+
+static PyObject *
+node_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("<dora.Node '%s'>",
+                                dora_node_id(node_of(self)->node));
+}
+
+#define FAST(function) \
+    (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
+
+static PyMethodDef node_methods[] = {
+    {"next", FAST(dora__py_next),
+     "next(timeout=None)\n--\n\n"
+     "Wait for the next event: a dict, or None at the end of the stream. After "
+     "`timeout` seconds without one: a dict of type ERROR."},
+    {"try_recv", dora__py_try_recv, METH_NOARGS,
+     "The next event if there is one now, else None."},
+    {"drain", dora__py_drain, METH_NOARGS,
+     "All events that are there now, as a list."},
+    {"is_empty", dora__py_is_empty, METH_NOARGS,
+     "Whether no message is queued."},
+    {"recv_async", FAST(dora__py_recv_async),
+     "recv_async(timeout=None)\n--\n\n"
+     "An awaitable for what next() would return."},
+    {"send_output", FAST(dora__py_send_output),
+     "send_output(output_id, data, metadata=None)\n--\n\n"
+     "Send bytes, a buffer of bytes, an Arrow array of uint8, or a received "
+     "value; the latter, and parts of it, without a copy."},
+    {"send_output_raw", FAST(dora__py_send_output_raw),
+     "send_output_raw(output_id, data_length, metadata=None)\n--\n\n"
+     "Take `data_length` bytes of shared memory to write a message into: a "
+     "SampleHandler, sent by `with` or by send()."},
+    {"log", FAST(dora__py_log),
+     "log(level, message, target=None, fields=None)\n--\n\n"
+     "Write a line to the node's log."},
+    {"log_error", dora__py_log_error, METH_O, NULL},
+    {"log_warn", dora__py_log_warn, METH_O, NULL},
+    {"log_info", dora__py_log_info, METH_O, NULL},
+    {"log_debug", dora__py_log_debug, METH_O, NULL},
+    {"log_trace", dora__py_log_trace, METH_O, NULL},
+    {"node_config", node_config, METH_NOARGS,
+     "This node's inputs and outputs, as in the file."},
+    {"dataflow_descriptor", dataflow_descriptor, METH_NOARGS,
+     "The whole file."},
+    {"dataflow_id", dataflow_id, METH_NOARGS, "The id of this run."},
+    {"is_restart", is_restart, METH_NOARGS,
+     "Whether this node was started before in this run."},
+    {"restart_count", restart_count, METH_NOARGS,
+     "How often this node was started again."},
+    {"timestamp", timestamp, METH_NOARGS, "Now, as an aware UTC datetime."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot node_slots[] = {
+    {Py_tp_new, (void *)node_new},
+    {Py_tp_dealloc, (void *)node_dealloc},
+    {Py_tp_traverse, (void *)node_traverse},
+    {Py_tp_clear, (void *)node_clear},
+    {Py_tp_repr, (void *)node_repr},
+    {Py_tp_iter, (void *)PyObject_SelfIter},
+    {Py_tp_iternext, (void *)dora__py_iternext},
+    {Py_tp_methods, node_methods},
+    {Py_tp_doc, "Node(node_id=None, daemon_port=None)\n--\n\n"
+                "Become the node that dora-run started this script as."},
+    {0, NULL},
+};
+
+static PyType_Spec node_spec = {
+    .name = "dora.Node",
+    .basicsize = sizeof(struct dora__py_node),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = node_slots,
+};
+
+int
+dora__py_node_setup(PyObject *module)
+{
+    return dora__py_add_type(module, &node_spec, true,
+                             &dora__py_state(module)->node);
+}

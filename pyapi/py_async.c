@@ -1,0 +1,274 @@
+/* py_async.c - waiting for events inside an asyncio loop.
+ *
+ * A thread of C waits on the node's bell in place of the loop and writes an
+ * eventfd that the loop reads. It knows nothing of Python, pops nothing, and
+ * waits only while somebody awaits:
+ *
+ *     idle -> armed   a future was made       [dora__py_async_future]
+ *     armed -> idle   the bell rang           [watch]; the eventfd is written
+ *
+ * A future armed late, between the bell and the eventfd, is woken by the
+ * eventfd all the same, looks, and arms again. The event itself is popped by
+ * the coroutine when it runs (receiver_type.c), so that nothing is lost when
+ * it is cancelled meanwhile.
+ *
+ * The thread cannot be called back from its wait: once started it stays until
+ * the process ends, with the node's memory mapped. */
+#include "module.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+
+struct dora__py_async {
+    struct dora_node *node;
+    int fd; /* eventfd */
+    sem_t arm;
+    atomic_bool armed;
+    PyObject *loop;    /* whose reader is set, or NULL */
+    PyObject *waiters; /* set of futures */
+};
+
+/* --- the thread
+ * ----------------------------------------------------------------- */
+
+static void *
+watch(void *arg)
+{
+    struct dora__py_async *async = arg;
+    uint64_t one = 1;
+
+    for (;;) {
+        while (sem_wait(&async->arm) < 0)
+            ;
+        while (dora_node_wait(async->node, -1) == -EINTR)
+            ;
+        /* pairs with the exchange in arm() */
+        atomic_store_explicit(&async->armed, false, memory_order_release);
+        while (write(async->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+            ;
+    }
+    return NULL;
+}
+
+static void
+arm(struct dora__py_async *async)
+{
+    /* pairs with the store in watch() */
+    if (!atomic_exchange_explicit(&async->armed, true, memory_order_acq_rel))
+        (void)sem_post(&async->arm);
+}
+
+/* Signals are for the threads of Python. */
+static int
+start_thread(struct dora__py_async *async)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int r;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = pthread_create(&thread, NULL, watch, async);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r == 0)
+        (void)pthread_detach(thread);
+    return -r;
+}
+
+static int
+start(struct dora__py_node *self)
+{
+    struct dora__py_async *async;
+    int r;
+
+    if (self->async != NULL)
+        return 0;
+    async = calloc(1, sizeof(*async));
+    if (async == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    async->node = self->node;
+    async->waiters = PySet_New(NULL);
+    async->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    (void)sem_init(&async->arm, 0, 0);
+    r = async->fd < 0 ? -errno : start_thread(async);
+    if (r < 0 || async->waiters == NULL) {
+        if (r < 0)
+            (void)dora__py_raise(r, NULL);
+        if (async->fd >= 0 && r < 0)
+            (void)close(async->fd);
+        Py_XDECREF(async->waiters);
+        if (r < 0)
+            free(async);
+        return -1;
+    }
+    self->async = async;
+    return 0;
+}
+
+/* --- the loop
+ * ------------------------------------------------------------------- */
+
+static int
+finish(PyObject *future)
+{
+    PyObject *done = PyObject_CallMethod(future, "done", NULL), *result = NULL;
+    int is = done == NULL ? -1 : PyObject_IsTrue(done);
+
+    Py_XDECREF(done);
+    if (is == 0) {
+        result = PyObject_CallMethod(future, "set_result", "O", Py_None);
+        is = result == NULL ? -1 : 0;
+    }
+    Py_XDECREF(result);
+    return is < 0 ? -1 : 0;
+}
+
+/* The loop calls it when the eventfd can be read. */
+static PyObject *
+wake_all(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct dora__py_async *async = ((struct dora__py_node *)object)->async;
+    uint64_t count;
+    PyObject *future;
+
+    if (read(async->fd, &count, sizeof(count)) < 0)
+        Py_RETURN_NONE;
+    while (PySet_GET_SIZE(async->waiters) > 0) {
+        future = PySet_Pop(async->waiters);
+        if (future == NULL)
+            return NULL;
+        if (finish(future) < 0) {
+            Py_DECREF(future);
+            return NULL;
+        }
+        Py_DECREF(future);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wake_one(PyObject *Py_UNUSED(self), PyObject *future)
+{
+    if (finish(future) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef wake_all_definition = {"wake_all", wake_all, METH_NOARGS,
+                                          NULL};
+static PyMethodDef wake_one_definition = {"wake_one", wake_one, METH_O, NULL};
+
+/* Lets `loop` read the eventfd; an earlier loop of the node has ended, or
+ * would only be woken in vain. */
+static int
+use_loop(struct dora__py_node *self, PyObject *loop)
+{
+    struct dora__py_async *async = self->async;
+    PyObject *callback, *result;
+
+    if (async->loop == loop)
+        return 0;
+    callback = PyCFunction_New(&wake_all_definition, (PyObject *)self);
+    if (callback == NULL)
+        return -1;
+    if (async->loop != NULL) {
+        result =
+            PyObject_CallMethod(async->loop, "remove_reader", "i", async->fd);
+        if (result == NULL)
+            PyErr_Clear(); /* it is closed */
+        Py_XDECREF(result);
+    }
+    result = PyObject_CallMethod(loop, "add_reader", "iO", async->fd, callback);
+    Py_DECREF(callback);
+    if (result == NULL)
+        return -1;
+    Py_DECREF(result);
+    Py_XSETREF(async->loop, Py_NewRef(loop));
+    return 0;
+}
+
+static PyObject *
+running_loop(void)
+{
+    PyObject *asyncio = PyImport_ImportModule("asyncio"), *loop;
+
+    if (asyncio == NULL)
+        return NULL;
+    loop = PyObject_CallMethod(asyncio, "get_running_loop", NULL);
+    Py_DECREF(asyncio);
+    return loop;
+}
+
+PyObject *
+dora__py_async_future(struct dora__py_node *self)
+{
+    PyObject *loop = running_loop(), *future = NULL;
+
+    if (loop != NULL && start(self) == 0 && use_loop(self, loop) == 0)
+        future = PyObject_CallMethod(loop, "create_future", NULL);
+    Py_XDECREF(loop);
+    if (future == NULL)
+        return NULL;
+    if (PySet_Add(self->async->waiters, future) < 0) {
+        Py_DECREF(future);
+        return NULL;
+    }
+    arm(self->async);
+    return future;
+}
+
+void
+dora__py_async_forget(struct dora__py_node *self, PyObject *future)
+{
+    if (self->async != NULL && self->async->waiters != NULL &&
+        PySet_Discard(self->async->waiters, future) < 0)
+        PyErr_Clear();
+}
+
+PyObject *
+dora__py_async_later(struct dora__py_node *self, PyObject *future,
+                     int64_t delay_ns)
+{
+    PyObject *callback = PyCFunction_New(&wake_one_definition, NULL), *handle;
+
+    if (callback == NULL)
+        return NULL;
+    handle = PyObject_CallMethod(self->async->loop, "call_later", "dOO",
+                                 (double)delay_ns / 1e9, callback, future);
+    Py_DECREF(callback);
+    return handle;
+}
+
+/* --- life
+ * ----------------------------------------------------------------------- */
+
+int
+dora__py_async_traverse(struct dora__py_async *async, visitproc visit,
+                        void *arg)
+{
+    if (async == NULL)
+        return 0;
+    Py_VISIT(async->loop);
+    Py_VISIT(async->waiters);
+    return 0;
+}
+
+void
+dora__py_async_clear(struct dora__py_async *async)
+{
+    if (async == NULL)
+        return;
+    Py_CLEAR(async->loop);
+    Py_CLEAR(async->waiters);
+}
+
+bool
+dora__py_async_free(struct dora__py_async *async)
+{
+    return async != NULL;
+}

@@ -1,0 +1,149 @@
+/* py_receive.c - next() and its relatives.
+ *
+ * Keeps true:
+ *   1. The GIL is given up around waiting and around nothing else: a message
+ *      that is there is taken without (a release and re-take costs as much as
+ *      the rest).
+ *   2. A signal that comes while waiting runs its Python handler at once.
+ *   3. A message is popped only by the call that returns it: whoever waits
+ *      may be interrupted or cancelled without losing one. */
+#include "module.h"
+
+int
+dora__py_poll(struct dora__py_node *self, PyObject **ret_event)
+{
+    struct dora_event event;
+    int r;
+
+    do
+        r = dora_node_next(self->node, 0, &event);
+    while (r == -EINTR);
+    if (r == 0 || r == -EPIPE)
+        return r;
+    if (r < 0) {
+        (void)dora__py_raise(r, NULL);
+        return -1;
+    }
+    *ret_event = dora__py_event(self, &event);
+    return *ret_event == NULL ? -1 : 1;
+}
+
+/* Sleeps until there may be an event, at most until `deadline` (-1: none).
+ * Gives up the GIL. 0; -ETIMEDOUT; -1: exception. */
+static int
+wait_until(struct dora__py_node *self, int64_t deadline)
+{
+    int64_t left = -1;
+    int r;
+
+    if (deadline >= 0) {
+        left = deadline - dora__now();
+        if (left <= 0)
+            return -ETIMEDOUT;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    r = dora_node_wait(self->node, left);
+    Py_END_ALLOW_THREADS;
+    if (r == -EINTR)
+        return PyErr_CheckSignals() < 0 ? -1 : 0;
+    if (r < 0 && r != -ETIMEDOUT) {
+        (void)dora__py_raise(r, NULL);
+        return -1;
+    }
+    return r;
+}
+
+/* A dict; NULL without exception when the stream has ended. */
+static PyObject *
+receive(struct dora__py_node *self, int64_t timeout)
+{
+    int64_t deadline = timeout < 0 ? -1 : 0;
+    PyObject *event = NULL;
+    int r;
+
+    for (;;) {
+        r = dora__py_poll(self, &event);
+        if (r != 0)
+            return r > 0 ? event : NULL;
+        dora__py_unpark(self);
+        if (timeout == 0)
+            return dora__py_timeout_event(self->m);
+        if (deadline == 0)
+            deadline = dora__now() + timeout;
+        r = wait_until(self, deadline);
+        if (r == -ETIMEDOUT)
+            timeout = 0; /* one last look */
+        else if (r < 0)
+            return NULL;
+    }
+}
+
+PyObject *
+dora__py_next(PyObject *self, PyObject *const *args, Py_ssize_t count,
+              PyObject *names)
+{
+    static const struct dora__py_signature signature = {
+        "next", {"timeout", NULL}, 0};
+    PyObject *values[1], *event;
+    int64_t timeout;
+
+    if (dora__py_arguments(&signature, args, count, names, values) < 0)
+        return NULL;
+    timeout = dora__py_timeout(values[0]);
+    if (timeout == -2)
+        return NULL;
+    event = receive((struct dora__py_node *)self, timeout);
+    if (event == NULL && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    return event;
+}
+
+PyObject *
+dora__py_iternext(PyObject *self)
+{
+    return receive((struct dora__py_node *)self, -1);
+}
+
+PyObject *
+dora__py_try_recv(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *event;
+    int r = dora__py_poll((struct dora__py_node *)self, &event);
+
+    if (r > 0)
+        return event;
+    if (r == -1)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *
+dora__py_drain(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *list = PyList_New(0), *event;
+    int r = list == NULL ? -1 : 1;
+
+    while (r > 0) {
+        r = dora__py_poll((struct dora__py_node *)self, &event);
+        if (r <= 0)
+            break;
+        if (PyList_Append(list, event) < 0)
+            r = -1;
+        Py_DECREF(event);
+    }
+    if (r == -EPIPE && PyList_GET_SIZE(list) == 0) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "could not drain events: the channel is closed");
+        r = -1;
+    }
+    if (r == -1)
+        Py_CLEAR(list);
+    return list;
+}
+
+PyObject *
+dora__py_is_empty(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(
+        dora_node_queued(((struct dora__py_node *)self)->node) == 0);
+}

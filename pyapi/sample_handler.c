@@ -1,0 +1,311 @@
+/* sample_handler.c - dora.SampleHandler: a message between being taken and
+ * being sent.
+ *
+ *     open -> closed   send() has begun: no new views, ours are released
+ *     closed -> sent   it is in the queues; the handler lets go of the bytes
+ *
+ * A send that is interrupted while it waits for room leaves the handler
+ * closed, and send() goes on where it was. Views that others still hold do not
+ * hinder a send: they keep the memory (sample_park.c), and must not be written
+ * through any more. DORA_STRICT_VIEWS=1 refuses such a send instead. A handler
+ * that dies unsent sends nothing.
+ *
+ * It holds the Node; nothing holds it, so it dies with its last variable. */
+#include "module.h"
+
+struct view {
+    PyObject *view; /* memoryview, strong */
+    bool entered;   /* given by `with`, which ends it */
+};
+
+struct handler {
+    PyObject_HEAD struct dora__py_node *node; /* strong */
+    PyObject *buffer;                         /* strong; NULL once sent */
+    struct view *views;
+    size_t view_count, view_capacity;
+    bool closed, sent;
+};
+
+static inline struct handler *
+handler_of(PyObject *object)
+{
+    return (struct handler *)object;
+}
+
+/* --- life
+ * --------------------------------------------------------------------- */
+
+PyObject *
+dora__py_handler_new(struct dora__py_node *node, struct dora_loan *loan,
+                     PyObject *output)
+{
+    PyObject *buffer = dora__py_buffer_new(node->m, loan, output);
+    struct handler *self;
+
+    if (buffer == NULL)
+        return NULL;
+    self = handler_of(node->m->handler->tp_alloc(node->m->handler, 0));
+    if (self == NULL) {
+        Py_DECREF(buffer);
+        return NULL;
+    }
+    self->node = (struct dora__py_node *)Py_NewRef((PyObject *)node);
+    self->buffer = buffer;
+    return (PyObject *)self;
+}
+
+static int
+handler_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    struct handler *self = handler_of(object);
+
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->node);
+    Py_VISIT(self->buffer);
+    for (size_t i = 0; i < self->view_count; i++)
+        Py_VISIT(self->views[i].view);
+    return 0;
+}
+
+static void
+drop_views(struct handler *self)
+{
+    while (self->view_count > 0)
+        Py_DECREF(self->views[--self->view_count].view);
+}
+
+static void
+handler_dealloc(PyObject *object)
+{
+    struct handler *self = handler_of(object);
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    if (self->buffer != NULL)
+        dora__py_buffer_close(self->buffer);
+    drop_views(self);
+    PyMem_Free(self->views);
+    Py_CLEAR(self->buffer);
+    Py_CLEAR(self->node);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* --- views
+ * ---------------------------------------------------------------------- */
+
+static int
+refuse_sent(const struct handler *self)
+{
+    if (!self->closed)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "cannot access buffer: already sent");
+    return -1;
+}
+
+/* A new memoryview, remembered. New reference. */
+static PyObject *
+make_view(struct handler *self, bool entered)
+{
+    size_t capacity = self->view_capacity * 2 + 2;
+    struct view *views;
+    PyObject *view;
+
+    if (refuse_sent(self) < 0)
+        return NULL;
+    if (self->view_count == self->view_capacity) {
+        views = PyMem_Realloc(self->views, capacity * sizeof(*views));
+        if (views == NULL)
+            return PyErr_NoMemory();
+        self->views = views;
+        self->view_capacity = capacity;
+    }
+    view = PyMemoryView_FromObject(self->buffer);
+    if (view != NULL)
+        self->views[self->view_count++] = (struct view){view, entered};
+    return Py_XNewRef(view);
+}
+
+/* What holds a Py_buffer of it makes it stay, which is no error. */
+static int
+release_view(const struct handler *self, PyObject *view)
+{
+    PyObject *result =
+        PyObject_CallMethodNoArgs(view, self->node->m->words[DORA__PY_RELEASE]);
+
+    if (result == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_BufferError))
+            return -1;
+        PyErr_Clear();
+    }
+    Py_XDECREF(result);
+    return 0;
+}
+
+static int
+release_views(struct handler *self, bool only_entered)
+{
+    for (size_t i = 0; i < self->view_count; i++) {
+        if ((self->views[i].entered || !only_entered) &&
+            release_view(self, self->views[i].view) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The sent bytes are the receivers'; memoryviews that others refer to go to
+ * the node. */
+static void
+let_go(struct handler *self)
+{
+    PyObject *buffer = self->buffer;
+
+    self->buffer = NULL;
+    while (self->view_count > 0) {
+        PyObject *view = self->views[--self->view_count].view;
+
+        if (Py_REFCNT(view) > 1)
+            dora__py_park(self->node, view, buffer);
+        else
+            Py_DECREF(view);
+    }
+    Py_DECREF(buffer);
+}
+
+/* --- sending
+ * -------------------------------------------------------------------- */
+
+static int
+refuse_open(const struct handler *self, const char *before)
+{
+    Py_ssize_t open = dora__py_buffer_exports(self->buffer);
+
+    if (open == 0)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError,
+                 "%scannot send: %zd view%s of the buffer still open; release "
+                 "or delete them first (DORA_STRICT_VIEWS is set)",
+                 before, open, open == 1 ? " is" : "s are");
+    return -1;
+}
+
+static int
+close_for_send(struct handler *self, const char *before)
+{
+    if (release_views(self, true) < 0)
+        return -1;
+    if (self->node->m->strict_views && refuse_open(self, before) < 0)
+        return -1;
+    if (release_views(self, false) < 0)
+        return -1;
+    dora__py_buffer_seal(self->buffer);
+    dora__py_buffer_close(self->buffer);
+    self->closed = true;
+    return 0;
+}
+
+static int
+send(struct handler *self, const char *before)
+{
+    if (self->sent) {
+        PyErr_Format(PyExc_RuntimeError, "%sthis sample has already been sent",
+                     before);
+        return -1;
+    }
+    if (!self->closed && close_for_send(self, before) < 0)
+        return -1;
+    self->sent = true; /* not twice at once: the send may give up the GIL */
+    if (dora__py_send_loan(dora__py_buffer_loan(self->buffer)) < 0) {
+        self->sent = false;
+        return -1;
+    }
+    let_go(self);
+    return 0;
+}
+
+/* --- methods
+ * -------------------------------------------------------------------- */
+
+static PyObject *
+handler_as_buffer(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct handler *self = handler_of(object);
+
+    return refuse_sent(self) < 0 ? NULL : Py_NewRef(self->buffer);
+}
+
+static PyObject *
+handler_as_memoryview(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return make_view(handler_of(self), false);
+}
+
+static PyObject *
+handler_send(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (send(handler_of(self), "") < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+handler_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return make_view(handler_of(self), true);
+}
+
+static PyObject *
+handler_exit(PyObject *object, PyObject *const *args, Py_ssize_t count)
+{
+    struct handler *self = handler_of(object);
+
+    if (count != 3) {
+        PyErr_Format(PyExc_TypeError,
+                     "__exit__() takes 3 arguments (%zd given)", count);
+        return NULL;
+    }
+    if (args[0] == Py_None) {
+        if (send(self, "failed to send: ") < 0)
+            return NULL;
+    } else if (!self->closed && release_views(self, true) < 0) {
+        return NULL;
+    }
+    Py_RETURN_FALSE;
+}
+
+static PyMethodDef handler_methods[] = {
+    {"as_buffer", handler_as_buffer, METH_NOARGS,
+     "The SampleBuffer: always the same one."},
+    {"as_memoryview", handler_as_memoryview, METH_NOARGS,
+     "A new writable memoryview of the bytes."},
+    {"send", handler_send, METH_NOARGS,
+     "Send the message. The views given out so far end here."},
+    {"__enter__", handler_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))handler_exit, METH_FASTCALL,
+     NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot handler_slots[] = {
+    {Py_tp_dealloc, (void *)handler_dealloc},
+    {Py_tp_traverse, (void *)handler_traverse},
+    {Py_tp_methods, handler_methods},
+    {Py_tp_doc, "A message in the making. `with` gives a writable memoryview "
+                "and sends at its end, unless an exception ends it."},
+    {0, NULL},
+};
+
+static PyType_Spec handler_spec = {
+    .name = "dora.SampleHandler",
+    .basicsize = sizeof(struct handler),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = handler_slots,
+};
+
+int
+dora__py_handler_setup(PyObject *module)
+{
+    return dora__py_add_type(module, &handler_spec, true,
+                             &dora__py_state(module)->handler);
+}
