@@ -6,6 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+struct dora_options
+command_options(const struct command *command)
+{
+    static const struct dora_kind *const kinds[] = {&dora_python, NULL};
+
+    return (struct dora_options){
+        .size = sizeof(struct dora_options),
+        .kinds = kinds,
+        .libexec = command->libexec,
+        .python = command->python,
+        .isolation = command->isolation,
+        .env = command->env,
+        .allow_shell = command->allow_shell,
+        .exit_when_nodes_finish = command->exit_when_nodes_finish,
+    };
+}
+
 static void
 say_count(const char *file, const struct problems *problems)
 {

@@ -451,20 +451,3 @@ command_fini(struct command *command)
     free(command->libexec);
     *command = (struct command){0};
 }
-
-struct dora_options
-command_options(const struct command *command)
-{
-    static const struct dora_kind *const kinds[] = {&dora_python, NULL};
-
-    return (struct dora_options){
-        .size = sizeof(struct dora_options),
-        .kinds = kinds,
-        .libexec = command->libexec,
-        .python = command->python,
-        .isolation = command->isolation,
-        .env = command->env,
-        .allow_shell = command->allow_shell,
-        .exit_when_nodes_finish = command->exit_when_nodes_finish,
-    };
-}
