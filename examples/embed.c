@@ -3,6 +3,9 @@
  *     cc embed.c $(pkg-config --cflags --libs dora) -o embed
  *     ./embed embed.yml
  *
+ * (A second argument is the directory of dora's helper programs, should they
+ * not be where they were meant to be installed.)
+ *
  * The node `host` is a function of this program. It writes frames where the
  * Python node `invert` reads them, and reads the answers where Python wrote
  * them. After FRAMES answers it stops the dataflow. */
@@ -111,6 +114,7 @@ main(int argc, char **argv)
     struct dora_options options = {
         .size = sizeof options,
         .kinds = kinds,
+        .libexec = argc > 2 ? argv[2] : NULL,
         .log = print_line,
         .problem = print_problem,
     };

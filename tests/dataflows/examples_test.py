@@ -1,7 +1,9 @@
 """The dataflows that are shipped, as a newcomer runs them."""
 
 import os
+import shlex
 import shutil
+import subprocess
 
 from harness import FlowTest, ROOT, settings
 
@@ -49,3 +51,45 @@ class Examples(FlowTest):
         self.assertRegex(lines[-1], r"watched for \d+ seconds")
         for node in ("sample", "statistics", "watch"):
             self.assertEqual(run.lines(node, "stderr"), [])
+
+
+class Embedding(FlowTest):
+    def test_embed_is_built_from_what_is_installed(self):
+        """With the flags that the installed pkg-config file gives."""
+        prefix = os.path.join(self.directory, "prefix")
+        work = os.path.join(self.directory, "work")
+        shutil.copytree(os.path.join(ROOT, "examples"), work)
+        subprocess.run(
+            [os.path.join(ROOT, "runtime", "install.sh"), "install", prefix],
+            check=True, capture_output=True,
+        )
+        flags = self.flags(os.path.join(prefix, "lib", "pkgconfig", "dora.pc"))
+        subprocess.run(
+            [os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "embed.c"]
+            + flags + ["-o", "embed"],
+            cwd=work, check=True,
+        )
+        with open(os.path.join(work, "embed.yml"), "a") as file:
+            file.write(f"    python: {settings.python}\n")
+        libexec = os.path.join(prefix, "libexec", "dora-run")
+        result = subprocess.run(
+            ["./embed", "embed.yml", libexec], cwd=work, capture_output=True,
+            text=True, timeout=30 * settings.patience, env=self.environment(),
+        )
+        self.assertEqual(result.returncode, 0, result)
+        self.assertEqual(result.stdout, "100 of 100 frames came back right\n")
+
+    @staticmethod
+    def flags(path):
+        """Cflags and Libs of a pkg-config file."""
+        values, flags = {}, []
+        with open(path) as file:
+            for line in file:
+                for name, value in values.items():
+                    line = line.replace(f"${{{name}}}", value)
+                if line.startswith(("Cflags:", "Libs:")):
+                    flags += shlex.split(line.partition(":")[2])
+                elif "=" in line.partition(":")[0]:
+                    name, _, value = line.strip().partition("=")
+                    values[name] = value
+        return flags
