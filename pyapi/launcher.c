@@ -106,7 +106,7 @@ find_script(struct job *job, struct dora_error *err)
                           "be read (%s)",
                           node->id, node->path, job->script);
     }
-    if (node->build || node->git)
+    if (node->build)
         return 0; /* may be made before the node starts */
     return dora__fail(err, ENOENT,
                       "node `%s`: could not find source path `%s`: no such "
