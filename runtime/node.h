@@ -29,6 +29,11 @@ void dora__node_detach(struct dora_node *node);
  * "trace"), `node_id`, `message` and, if given, `target`, written by one
  * write(2) at a time so that lines of several threads do not mix. */
 void dora__node_set_log(struct dora_node *node, int fd);
+/* dora_node_log with `fields`, a JSON object of strings (NULL: none), as a
+ * further member of the line. */
+void dora__node_log_fields(struct dora_node *node, enum dora_level level,
+                           const char *target, const char *text,
+                           const char *fields);
 
 /* A forked child inherits the mapping but is nobody: from now on every function
  * fails with -ECHILD or does nothing. Async-signal-safe. */
