@@ -3,8 +3,8 @@
  * Keeps true:
  *   1. Multi-phase initialisation; every Python object hangs off the module
  *      state, so that each interpreter has its own, with its own GIL.
- *   2. `import dora` imports nothing else. What needs another module (enum,
- *      _datetime, json, numpy) meets it when it is first used.
+ *   2. `import dora` imports _datetime, which is C, and nothing else. What
+ * needs another module (enum, json, numpy) meets it when it is first used.
  *   3. Failures of the runtime become exceptions in dora__py_raise only. */
 #include "module.h"
 
@@ -186,6 +186,17 @@ set_words(struct dora__py_module *m)
     return 0;
 }
 
+/* Without it `import dora.x` would say that dora is no package. */
+static int
+be_package(PyObject *module)
+{
+    PyObject *path = PyList_New(0);
+    int r = path == NULL ? -1 : PyModule_AddObjectRef(module, "__path__", path);
+
+    Py_XDECREF(path);
+    return r;
+}
+
 static bool
 is_set(const char *variable)
 {
@@ -202,7 +213,8 @@ module_exec(PyObject *module)
     m->day = INT64_MIN;
     m->strict_views = is_set("DORA_STRICT_VIEWS");
     m->check_views = is_set("DORA_CHECK_VIEWS");
-    if (set_words(m) < 0 || dora__py_datatype_setup(module) < 0 ||
+    if (set_words(m) < 0 || dora__py_time_setup(m) < 0 ||
+        dora__py_datatype_setup(module) < 0 ||
         dora__py_scalar_setup(module) < 0 || dora__py_array_setup(module) < 0 ||
         dora__py_buffer_setup(module) < 0 ||
         dora__py_handler_setup(module) < 0 ||
@@ -212,7 +224,7 @@ module_exec(PyObject *module)
         PyModule_AddStringConstant(module, "__author__", "dora-run authors") <
             0)
         return -1;
-    return 0;
+    return be_package(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {

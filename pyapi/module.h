@@ -42,10 +42,10 @@ struct dora__py_module {
     PyObject *uint8, *null;                      /* the two dora.DataType */
     PyObject *words[DORA__PY_WORDS];             /* str, interned */
     PyObject *event_types[DORA__PY_EVENT_TYPES]; /* str, interned */
-    PyObject *datetime; /* the module _datetime, from the first Node() on */
-    void *datetime_api; /* its PyDateTime_CAPI */
-    PyObject *status;   /* DoraStatus, once somebody asked */
-    int64_t day;        /* a day since 1970, and what it is called */
+    PyObject *datetime;                          /* the module _datetime */
+    void *datetime_api;                          /* its PyDateTime_CAPI */
+    PyObject *status; /* DoraStatus, once somebody asked */
+    int64_t day;      /* a day since 1970, and what it is called */
     int day_year, day_month, day_number;
     bool told_metadata;             /* that something was sent as its str() */
     bool strict_views, check_views; /* DORA_STRICT_VIEWS, DORA_CHECK_VIEWS */
@@ -151,7 +151,7 @@ int dora__py_arrow_same(PyObject *object, enum dora_value value);
 
 /* --- py_time.c, py_metadata.c, event.c ------------------------------------ */
 
-/* Meets _datetime: left to Node(), so that `import dora` imports nothing. */
+/* Meets _datetime. */
 int dora__py_time_setup(struct dora__py_module *m);
 /* An aware datetime, UTC. */
 PyObject *dora__py_time_new(struct dora__py_module *m, int64_t microseconds);
@@ -195,9 +195,13 @@ struct dora__py_node {
     struct dora__py_parked *parked;
     size_t parked_count, parked_capacity;
     struct dora__py_async *async; /* from the first recv_async on */
+    PyObject *weak;               /* list of weak references */
 };
 
 int dora__py_node_setup(PyObject *module);
+/* py_logging.c: lets records of the logging module, if the script has imported
+ * it, go to the node's log. */
+int dora__py_bridge_logging(PyObject *node);
 /* A JSON text of the runtime as Python objects. */
 PyObject *dora__py_json(const char *text);
 

@@ -10,6 +10,8 @@
 
 #include "python.h"
 
+#include <structmember.h>
+
 static inline struct dora__py_node *
 node_of(PyObject *object)
 {
@@ -64,6 +66,8 @@ node_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
 
     PyObject_GC_UnTrack(object);
+    if (self->weak != NULL)
+        PyObject_ClearWeakRefs(object);
     (void)node_clear(object);
     Py_CLEAR(self->outputs);
     for (size_t i = 0; i < self->input_count; i++)
@@ -143,15 +147,17 @@ node_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"node_id", "daemon_port", NULL};
     struct dora__py_module *m = PyType_GetModuleState(type);
-    PyObject *id = NULL, *port = NULL;
+    PyObject *id = NULL, *port = NULL, *node;
 
     /* Both are for nodes that start themselves; one that dora-run started is
      * who it is, whatever it says here. */
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:Node", names, &id,
-                                     &port) ||
-        dora__py_time_setup(m) < 0)
+                                     &port))
         return NULL;
-    return make(type, m);
+    node = make(type, m);
+    if (node != NULL && dora__py_bridge_logging(node) < 0)
+        Py_CLEAR(node);
+    return node;
 }
 
 /* --- what it is
@@ -248,6 +254,12 @@ static PyMethodDef node_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef node_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct dora__py_node, weak),
+     READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot node_slots[] = {
     {Py_tp_new, (void *)node_new},
     {Py_tp_dealloc, (void *)node_dealloc},
@@ -257,6 +269,7 @@ static PyType_Slot node_slots[] = {
     {Py_tp_iter, (void *)PyObject_SelfIter},
     {Py_tp_iternext, (void *)dora__py_iternext},
     {Py_tp_methods, node_methods},
+    {Py_tp_members, node_members},
     {Py_tp_doc, "Node(node_id=None, daemon_port=None)\n--\n\n"
                 "Become the node that dora-run started this script as."},
     {0, NULL},

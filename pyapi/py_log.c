@@ -24,7 +24,7 @@ level_of(const char *name)
     return DORA_LEVEL_INFO;
 }
 
-/* Appends " key=value" for each of `fields`. */
+/* A JSON object of the pairs of a dict. */
 static int
 add_fields(struct dora__text *text, PyObject *fields)
 {
@@ -35,6 +35,7 @@ add_fields(struct dora__text *text, PyObject *fields)
         PyErr_SetString(PyExc_TypeError, "fields must be a dict of str");
         return -1;
     }
+    dora__text_puts(text, "{");
     while (PyDict_Next(fields, &at, &key, &value)) {
         const char *name = dora__py_text(key, "keys of fields");
         const char *content =
@@ -42,22 +43,28 @@ add_fields(struct dora__text *text, PyObject *fields)
 
         if (content == NULL)
             return -1;
-        dora__text_printf(text, " %s=", name);
+        if (text->size > 1)
+            dora__text_puts(text, ",");
+        dora__text_json(text, name, strlen(name));
+        dora__text_puts(text, ":");
         dora__text_json(text, content, strlen(content));
     }
-    return 0;
+    dora__text_puts(text, "}");
+    if (text->failed)
+        PyErr_NoMemory();
+    return text->failed ? -1 : 0;
 }
 
 static PyObject *
 write_line(PyObject *self, enum dora_level level, const char *target,
-           const char *message)
+           const char *message, const char *fields)
 {
     struct dora_node *node = ((struct dora__py_node *)self)->node;
 
     if (message == NULL)
         return NULL;
     Py_BEGIN_ALLOW_THREADS; /* a full pipe makes it wait */
-    dora_node_log(node, level, target, message);
+    dora__node_log_fields(node, level, target, message, fields);
     Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }
@@ -69,7 +76,7 @@ dora__py_log(PyObject *self, PyObject *const *args, Py_ssize_t count,
     static const struct dora__py_signature signature = {
         "log", {"level", "message", "target", "fields", NULL}, 2};
     const char *level, *message, *target = NULL;
-    struct dora__text text = {0};
+    struct dora__text fields = {0};
     PyObject *values[4], *result = NULL;
 
     if (dora__py_arguments(&signature, args, count, names, values) < 0)
@@ -83,13 +90,11 @@ dora__py_log(PyObject *self, PyObject *const *args, Py_ssize_t count,
         if (target == NULL)
             return NULL;
     }
-    dora__text_puts(&text, message);
     if (values[3] == NULL || values[3] == Py_None ||
-        add_fields(&text, values[3]) == 0)
-        result = text.failed ? PyErr_NoMemory()
-                             : write_line(self, level_of(level), target,
-                                          text.text != NULL ? text.text : "");
-    free(text.text);
+        add_fields(&fields, values[3]) == 0)
+        result =
+            write_line(self, level_of(level), target, message, fields.text);
+    free(fields.text);
     return result;
 }
 
@@ -97,33 +102,33 @@ PyObject *
 dora__py_log_error(PyObject *self, PyObject *message)
 {
     return write_line(self, DORA_LEVEL_ERROR, NULL,
-                      dora__py_text(message, "message"));
+                      dora__py_text(message, "message"), NULL);
 }
 
 PyObject *
 dora__py_log_warn(PyObject *self, PyObject *message)
 {
     return write_line(self, DORA_LEVEL_WARN, NULL,
-                      dora__py_text(message, "message"));
+                      dora__py_text(message, "message"), NULL);
 }
 
 PyObject *
 dora__py_log_info(PyObject *self, PyObject *message)
 {
     return write_line(self, DORA_LEVEL_INFO, NULL,
-                      dora__py_text(message, "message"));
+                      dora__py_text(message, "message"), NULL);
 }
 
 PyObject *
 dora__py_log_debug(PyObject *self, PyObject *message)
 {
     return write_line(self, DORA_LEVEL_DEBUG, NULL,
-                      dora__py_text(message, "message"));
+                      dora__py_text(message, "message"), NULL);
 }
 
 PyObject *
 dora__py_log_trace(PyObject *self, PyObject *message)
 {
     return write_line(self, DORA_LEVEL_TRACE, NULL,
-                      dora__py_text(message, "message"));
+                      dora__py_text(message, "message"), NULL);
 }

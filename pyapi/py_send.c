@@ -130,35 +130,23 @@ static int
 refuse_data(PyObject *data)
 {
     PyErr_Format(PyExc_RuntimeError,
-                 "invalid data type: %.100s; accepted are bytes, bytearray, "
-                 "contiguous buffers of bytes (memoryview, NumPy uint8), Arrow "
-                 "arrays of uint8, and received values",
+                 "invalid data type: %.100s; accepted are bytes, contiguous "
+                 "buffers (bytearray, memoryview, NumPy arrays: sent as their "
+                 "bytes), Arrow arrays of uint8, and received values",
                  Py_TYPE(data)->tp_name);
     return -1;
 }
 
+/* Whatever its items are: their bytes. */
 static int
 buffer_payload(PyObject *data, struct dora__py_payload *payload)
 {
-    const char *format;
-
-    if (PyObject_GetBuffer(data, &payload->view,
-                           PyBUF_ND | PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0) {
+    if (PyObject_GetBuffer(data, &payload->view, PyBUF_SIMPLE) < 0) {
         if (PyErr_ExceptionMatches(PyExc_BufferError) ||
             PyErr_ExceptionMatches(PyExc_ValueError))
             PyErr_SetString(PyExc_RuntimeError,
                             "invalid data: the buffer is not contiguous; send "
                             "bytes(...) of it, or a contiguous copy");
-        return -1;
-    }
-    format = payload->view.format;
-    if (payload->view.itemsize != 1 ||
-        (format != NULL && strcmp(format, "B") != 0 &&
-         strcmp(format, "c") != 0 && strcmp(format, "<B") != 0)) {
-        PyErr_Format(PyExc_RuntimeError,
-                     "invalid data type: a buffer of items '%s', not of bytes; "
-                     "send memoryview(data).cast('B'), or array.view('uint8')",
-                     format != NULL ? format : "?");
         return -1;
     }
     payload->data = payload->view.buf;
