@@ -101,7 +101,7 @@ dora__parse_seconds(double seconds, int64_t *ret_ns)
     if (seconds >= (double)DORA__FOREVER_NS / 1e9)
         *ret_ns = DORA__FOREVER_NS;
     else
-        *ret_ns = llround(seconds * 1e9);
+        *ret_ns = (int64_t)(seconds * 1e9 + 0.5);
     if (*ret_ns == 0 && seconds > 0)
         *ret_ns = 1;
     return 0;
