@@ -3,16 +3,13 @@
  * The program that hosts Python seats a node in an interpreter before any
  * script runs there; Node() takes it from the seat. The seat is a capsule in
  * the interpreter's own dict: interpreters of one process do not see each
- * other's, and nothing here is of the process but the list below.
+ * other's, and nothing here is of the process.
  *
- * A fork copies seat and node. The child is nobody: if both acted as the node,
- * both would take messages and give memory back. So the list holds the nodes
- * of this process, and the child orphans them before it runs anything else. */
+ * A fork copies seat and node. The child is nobody, which the runtime sees to;
+ * here it is told so. */
 #include "python.h"
 
 #include "module.h"
-
-#include <pthread.h>
 
 #define SEAT "dora.seat"
 
@@ -20,70 +17,13 @@ struct seat {
     struct dora_node *node; /* NULL: is gone */
     pid_t process;
     bool taken;
-    struct seat *next;
 };
-
-static pthread_mutex_t seats_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct seat *seats;
-static pthread_once_t seats_once = PTHREAD_ONCE_INIT;
-
-static void
-before_fork(void)
-{
-    (void)pthread_mutex_lock(&seats_lock);
-}
-
-static void
-after_fork_parent(void)
-{
-    (void)pthread_mutex_unlock(&seats_lock);
-}
-
-static void
-after_fork_child(void)
-{
-    for (struct seat *seat = seats; seat != NULL; seat = seat->next) {
-        if (seat->node != NULL)
-            dora__node_orphan(seat->node);
-    }
-    (void)pthread_mutex_unlock(&seats_lock);
-}
-
-static void
-watch_forks(void)
-{
-    (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
-
-static void
-list_seat(struct seat *seat)
-{
-    (void)pthread_once(&seats_once, watch_forks);
-    (void)pthread_mutex_lock(&seats_lock);
-    seat->next = seats;
-    seats = seat;
-    (void)pthread_mutex_unlock(&seats_lock);
-}
-
-static void
-unlist_seat(struct seat *seat)
-{
-    struct seat **at = &seats;
-
-    (void)pthread_mutex_lock(&seats_lock);
-    while (*at != NULL && *at != seat)
-        at = &(*at)->next;
-    if (*at != NULL)
-        *at = seat->next;
-    (void)pthread_mutex_unlock(&seats_lock);
-}
 
 static void
 free_seat(PyObject *capsule)
 {
     struct seat *seat = PyCapsule_GetPointer(capsule, SEAT);
 
-    unlist_seat(seat);
     if (!seat->taken)
         dora__node_detach(seat->node);
     free(seat);
@@ -102,13 +42,11 @@ dora__py_seat(struct dora_node *node)
         PyErr_NoMemory();
         return -1;
     }
+    seat->node = node;
     seat->process = getpid();
     seat->taken = true; /* the caller's, until all has gone well */
-    seat->node = node;
-    list_seat(seat);
     capsule = PyCapsule_New(seat, SEAT, free_seat);
     if (capsule == NULL) {
-        unlist_seat(seat);
         free(seat);
         return -1;
     }
@@ -119,17 +57,6 @@ dora__py_seat(struct dora_node *node)
     return r;
 }
 
-void
-dora__py_seat_leave(struct dora_node *node)
-{
-    (void)pthread_mutex_lock(&seats_lock);
-    for (struct seat *seat = seats; seat != NULL; seat = seat->next) {
-        if (seat->node == node)
-            seat->node = NULL;
-    }
-    (void)pthread_mutex_unlock(&seats_lock);
-}
-
 static struct seat *
 find_seat(void)
 {
@@ -137,6 +64,15 @@ find_seat(void)
     PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemString(dict, SEAT);
 
     return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, SEAT);
+}
+
+void
+dora__py_seat_leave(struct dora_node *node)
+{
+    struct seat *seat = find_seat();
+
+    if (seat != NULL && seat->node == node)
+        seat->node = NULL;
 }
 
 static const char *
