@@ -1,0 +1,158 @@
+/* callback.c - see callback.h.
+ *
+ * A body that never returns can be given up but not ended: its thread, its
+ * mapping of the memory and this struct stay then, and nothing of the dataflow
+ * is touched by it any more. `lock` decides between the two ends, "returned"
+ * and "abandoned"; whoever comes second frees. */
+#include "callback.h"
+#include "node.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct dora__callback {
+    struct dora__callback_options options;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    _Atomic bool returned; /* written under lock */
+    bool abandoned;
+    int output; /* of an abandoned one; -1 */
+    struct dora__callback_result result;
+};
+
+static void
+destroy(struct dora__callback *c)
+{
+    (void)pthread_mutex_destroy(&c->lock);
+    if (c->output >= 0)
+        (void)close(c->output);
+    free(c);
+}
+
+static void
+take_usage(struct dora__callback_result *result)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_THREAD, &usage) < 0)
+        return;
+    result->user_ns =
+        ((int64_t)usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec) *
+        1000;
+    result->system_ns =
+        ((int64_t)usage.ru_stime.tv_sec * 1000000 + usage.ru_stime.tv_usec) *
+        1000;
+    result->voluntary_switches = usage.ru_nvcsw;
+    result->involuntary_switches = usage.ru_nivcsw;
+}
+
+static int
+attend(struct dora__callback *c, struct dora_node *node)
+{
+    struct dora__callback_result *result = &c->result;
+    int code;
+
+    dora__node_set_log(node, c->options.log_fd);
+    do
+        code = dora__node_join(node, -1, &result->error);
+    while (code == -EINTR || code == -ETIMEDOUT);
+    if (code < 0)
+        return code;
+    result->joined = true;
+    return c->options.body(node, c->options.arg);
+}
+
+static void
+finish(struct dora__callback *c)
+{
+    uint64_t one = 1;
+    bool abandoned;
+
+    (void)pthread_mutex_lock(&c->lock);
+    abandoned = c->abandoned;
+    /* Pairs with dora__callback_returned. */
+    atomic_store_explicit(&c->returned, true, memory_order_release);
+    if (!abandoned)
+        (void)!write(c->options.wake_fd, &one, sizeof one);
+    (void)pthread_mutex_unlock(&c->lock);
+    if (abandoned)
+        destroy(c);
+}
+
+static void *
+run(void *arg)
+{
+    struct dora__callback *c = arg;
+    struct dora_node *node = NULL;
+    int code =
+        dora__node_attach(&c->options.attachment, &node, &c->result.error);
+
+    if (code == 0)
+        code = attend(c, node);
+    dora__node_detach(node);
+    (void)close(c->options.log_fd);
+    c->result.code = code;
+    take_usage(&c->result);
+    finish(c);
+    return NULL;
+}
+
+int
+dora__callback_start(const struct dora__callback_options *options,
+                     struct dora__callback **ret_callback)
+{
+    struct dora__callback *c = calloc(1, sizeof *c);
+    sigset_t all, before;
+    int code;
+
+    if (c == NULL)
+        return -ENOMEM;
+    c->options = *options;
+    c->output = -1;
+    (void)pthread_mutex_init(&c->lock, NULL);
+    /* The application's signals are for its own threads. */
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = pthread_create(&c->thread, NULL, run, c);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code != 0) {
+        destroy(c);
+        return -code;
+    }
+    *ret_callback = c;
+    return 0;
+}
+
+bool
+dora__callback_returned(const struct dora__callback *c)
+{
+    /* Pairs with finish. */
+    return atomic_load_explicit(&c->returned, memory_order_acquire);
+}
+
+void
+dora__callback_collect(struct dora__callback *c,
+                       struct dora__callback_result *ret_result)
+{
+    (void)pthread_join(c->thread, NULL);
+    *ret_result = c->result;
+    destroy(c);
+}
+
+void
+dora__callback_abandon(struct dora__callback *c, int output)
+{
+    bool returned;
+
+    (void)pthread_detach(c->thread);
+    (void)pthread_mutex_lock(&c->lock);
+    c->abandoned = true;
+    c->output = output;
+    returned = atomic_load_explicit(&c->returned, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&c->lock);
+    if (returned)
+        destroy(c);
+}

@@ -1,0 +1,42 @@
+/* callback.h - a node that is a C function, on a thread of its own. */
+#ifndef DORA_CALLBACK_H
+#define DORA_CALLBACK_H
+
+#include "plane.h"
+
+struct dora__callback;
+
+/* What a callback needs. The descriptors of the attachment and `wake_fd` must
+ * stay open until it has returned; `log_fd` is taken by a start that succeeds.
+ */
+struct dora__callback_options {
+    struct dora__attachment attachment;
+    dora_node_body body;
+    void *arg;
+    int wake_fd; /* eventfd written when the body has returned */
+    int log_fd;  /* where dora_node_log writes */
+};
+
+/* How it went. */
+struct dora__callback_result {
+    bool joined; /* the body was called */
+    int code;    /* what it returned; not joined: a negative errno */
+    struct dora_error error; /* not joined: why */
+    int64_t user_ns, system_ns;
+    int64_t voluntary_switches, involuntary_switches;
+};
+
+/* Starts the thread: attach, join the dataflow, body, detach. The new callback
+ * is ended by collect or abandon. -EAGAIN, -ENOMEM. */
+DORA_MUST_CHECK
+int dora__callback_start(const struct dora__callback_options *options,
+                         struct dora__callback **ret_callback);
+bool dora__callback_returned(const struct dora__callback *callback);
+/* Joins the thread of one that returned, and frees it. */
+void dora__callback_collect(struct dora__callback *callback,
+                            struct dora__callback_result *ret_result);
+/* Leaves the thread alone: it frees itself should it ever return. Takes
+ * `output`, the reading end of its log. */
+void dora__callback_abandon(struct dora__callback *callback, int output);
+
+#endif

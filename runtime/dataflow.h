@@ -1,0 +1,213 @@
+/* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
+ * together run one: load.c, dataflow.c, supervisor.c, member.c, callback.c,
+ * flowlog.c, stats.c. Who may touch what is said at each part. */
+#ifndef DORA_DATAFLOW_H
+#define DORA_DATAFLOW_H
+
+#include "callback.h"
+#include "graph.h"
+#include "guardian_client.h"
+#include "journal.h"
+#include "kind.h"
+#include "output.h"
+#include "plan.h"
+#include "plane.h"
+#include "restart.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* The graces of a stop, all in one place. */
+#define DORA__SECOND INT64_C(1000000000)
+#define DORA__TERM_GRACE (10 * DORA__SECOND) /* STOP to SIGTERM */
+#define DORA__KILL_GRACE (5 * DORA__SECOND)  /* SIGTERM to SIGKILL */
+#define DORA__ABANDON_GRACE                            \
+    (5 * DORA__SECOND) /* dora_dataflow_kill to giving \
+                          up a callback's thread */
+#define DORA__WAITING_NOTICE                          \
+    (2 * DORA__SECOND) /* start to naming who has not \
+                          joined */
+#define DORA__FINISH_GRACE                                                   \
+    (120 * DORA__SECOND)                        /* all inputs closed to stop \
+                                                 */
+#define DORA__LOG_DELAY (DORA__SECOND / 10)     /* a line's way to its file */
+#define DORA__RETRY_DELAY (DORA__SECOND / 1000) /* a gate that was not free */
+
+/* Where a member stands; only the supervisor's thread moves it.
+ *
+ *   PLANNED -> ASKED -> ALIVE -> DEAD -> OVER
+ *                \________________^ |
+ *   PLANNED <---------- restart ----/ */
+enum dora__stage {
+    DORA__STAGE_PLANNED, /* to be started */
+    DORA__STAGE_ASKED,   /* the guardian has been asked for its process */
+    DORA__STAGE_ALIVE,
+    DORA__STAGE_DEAD, /* proven dead; the plane has not finished with it */
+    DORA__STAGE_OVER,
+};
+
+/* One node as its host sees it. */
+struct dora__member {
+    /* Fixed by load. */
+    uint32_t number; /* in graph, plan and plane */
+    const struct dora__graph_node *node;
+    bool is_callback;
+    struct dora__launch launch; /* of a callback: kind, tier, reason only */
+    dora_node_body body;        /* fixed by start */
+    void *body_arg;
+
+    /* The supervisor's. */
+    enum dora__stage stage;
+    struct dora__callback *callback;
+    struct dora__output outputs[2]; /* stdout, stderr */
+    struct dora__journal_file journal;
+    struct dora__restarts restarts;
+    int64_t not_before;        /* PLANNED: when to start it */
+    int signal_due;            /* to be sent through the guardian; 0: none */
+    bool signalled;            /* a stop signal was sent */
+    bool killed;               /* SIGKILL was sent */
+    bool straggles;            /* stopped because it outstayed its inputs */
+    bool joined;               /* it is or was at the barrier or past it */
+    bool will_restart;         /* DEAD: by the plane's leave */
+    bool failed;               /* DEAD: as the plane is told */
+    struct dora__text failure; /* DEAD: one line for NODE_FAILED */
+
+    /* Under the dataflow's lock: what stats say. */
+    enum dora_node_phase phase;
+    enum dora_exit exit;
+    int exit_code;
+    int pid;
+    unsigned restart_count;
+    int64_t user_ns, system_ns;
+    int64_t voluntary_switches, involuntary_switches;
+};
+
+enum dora__asked { DORA__ASKED_NOTHING, DORA__ASKED_STOP, DORA__ASKED_KILL };
+
+struct dora_dataflow {
+    /* Fixed by load. */
+    struct dora_options options;
+    char *file;      /* name in messages */
+    char *directory; /* absolute: where relative paths start */
+    char id[37];
+    struct dora__graph graph;
+    struct dora__plan plan;
+    struct dora__member *members; /* one per node, by number */
+    uint32_t member_count;
+    int wake_fd; /* eventfd: `asked` or a callback's end is to be looked at */
+
+    _Atomic int asked; /* enum dora__asked; only grows */
+
+    /* Made by start; the plane lives until free, for stats. */
+    struct dora__plane plane;
+    bool has_plane;
+    struct dora__journal journal;
+    struct dora_error complaint; /* of start, to be logged by the supervisor */
+    pthread_t supervisor;
+    bool has_supervisor;
+
+    /* The supervisor's. */
+    int epoll_fd;
+    struct dora__guardian guardian;
+    bool guardian_lost; /* it ended before it was told to */
+    char *buffer;       /* for reading pipes */
+    struct dora__text scratch;
+    int64_t started;          /* CLOCK_MONOTONIC */
+    uint32_t left;            /* members that are not OVER */
+    uint32_t in_flight;       /* ASKED */
+    size_t pipe_size;         /* of each output */
+    bool opened;              /* the barrier */
+    bool failed_barrier;      /* it never will */
+    bool stopping;            /* on the ladder; nothing is started any more */
+    bool stop_begun, killing; /* what has been done about `asked` */
+    bool dirty;               /* journals hold unwritten lines */
+    int64_t finish_grace_ns;  /* INT64_MAX: off */
+    int64_t term_at, kill_at, abandon_at; /* deadlines; INT64_MAX: none */
+    int64_t flush_at, retry_at, finish_at, notice_at;
+    uint64_t finish_progress; /* messages delivered when finish_at was set */
+
+    /* Under the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool started_once, finished;
+    struct dora_error first_failure; /* empty text: none */
+};
+
+/* --- flowlog.c ----------------------------------------------------------- */
+
+/* A line of the member's output, from the supervisor's thread. */
+void dora__flow_line(struct dora_dataflow *flow, struct dora__member *member,
+                     enum dora_stream stream, const char *text, size_t size);
+/* A line of the runtime's own, about a member or (NULL) the whole. */
+DORA_PRINTF(4, 5)
+void dora__flow_say(struct dora_dataflow *flow, enum dora_level level,
+                    struct dora__member *member, const char *format, ...);
+/* Writes what the journals hold. */
+void dora__flow_flush(struct dora_dataflow *flow);
+
+/* --- member.c: all from the supervisor's thread -------------------------- */
+
+/* Starts the member: asks the guardian, or makes a thread. -EAGAIN: later. */
+DORA_MUST_CHECK
+int dora__member_start(struct dora_dataflow *flow, struct dora__member *member);
+void dora__member_spawned(struct dora_dataflow *flow,
+                          struct dora__member *member,
+                          const struct dora__report *report);
+/* The process was never executed. */
+void dora__member_not_started(struct dora_dataflow *flow,
+                              struct dora__member *member, int code,
+                              const char *why);
+void dora__member_exited(struct dora_dataflow *flow,
+                         struct dora__member *member,
+                         const struct dora__report *report);
+/* A callback's body has returned, or its thread is given up. */
+void dora__member_returned(struct dora_dataflow *flow,
+                           struct dora__member *member);
+void dora__member_abandon(struct dora_dataflow *flow,
+                          struct dora__member *member);
+/* Tells the plane of a death. -EAGAIN: later. */
+DORA_MUST_CHECK
+int dora__member_bury(struct dora_dataflow *flow, struct dora__member *member);
+/* Whether the barrier waits for it. */
+bool dora__member_gates(const struct dora__member *member);
+/* Whether all nodes that feed it have closed, and nothing else keeps it. */
+bool dora__member_unfed(const struct dora_dataflow *flow,
+                        const struct dora__member *member);
+/* Reads what lies in its pipes now, to the last unfinished line. */
+void dora__member_drain(struct dora_dataflow *flow,
+                        struct dora__member *member);
+/* Reads a pipe once; closes it at its end. */
+void dora__member_read(struct dora_dataflow *flow, struct dora__member *member,
+                       int stream);
+void dora__member_set_phase(struct dora_dataflow *flow,
+                            struct dora__member *member,
+                            enum dora_node_phase phase);
+
+/* --- supervisor.c -------------------------------------------------------- */
+
+/* What an event is about: the high half of its epoll data; the low half is
+ * twice the member's number, plus the stream. */
+enum dora__source {
+    DORA__SOURCE_WAKE,
+    DORA__SOURCE_DOORBELL,
+    DORA__SOURCE_GUARDIAN,
+    DORA__SOURCE_OUTPUT,
+};
+
+/* Starts the thread that runs the dataflow to its end. */
+DORA_MUST_CHECK
+int dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err);
+/* Watches a descriptor for reading. */
+DORA_MUST_CHECK
+int dora__supervisor_watch(struct dora_dataflow *flow, int fd,
+                           enum dora__source source, uint32_t low);
+/* The barrier will never open; `culprit` is why. */
+void dora__supervisor_fail_barrier(struct dora_dataflow *flow,
+                                   struct dora__member *culprit);
+
+/* --- load.c -------------------------------------------------------------- */
+
+/* Releases what load made. */
+void dora__flow_unload(struct dora_dataflow *flow);
+
+#endif

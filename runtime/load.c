@@ -1,0 +1,430 @@
+/* load.c - from a dataflow file to a struct dora_dataflow that could be
+ * started: graph, plan, and for each node what would be executed. Opens
+ * nothing but the file, and one descriptor to be woken by.
+ *
+ * Every complaint has gone to the problem sink when load returns; its error is
+ * the first of them. */
+#include "dataflow.h"
+#include "machine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+extern char **environ;
+
+#ifndef DORA_LIBEXEC
+#define DORA_LIBEXEC "/usr/local/libexec/dora-run"
+#endif
+
+/* --- complaints ---------------------------------------------------------- */
+
+/* Tells the sink; the first error also goes into *err. */
+static void
+complain(const struct dora_dataflow *flow, bool warning, struct dora__mark mark,
+         const char *text, struct dora_error *err)
+{
+    const struct dora_options *o = &flow->options;
+    struct dora_problem problem = {.warning = warning,
+                                   .file = flow->file,
+                                   .line = mark.line,
+                                   .column = mark.column,
+                                   .text = text};
+
+    if (o->problem != NULL)
+        o->problem(o->problem_arg, &problem);
+    if (err != NULL && err->text[0] == 0)
+        dora__error_set(err, "%s:%u:%u: %s", flow->file, mark.line, mark.column,
+                        text);
+}
+
+static void
+warn_node(const struct dora_dataflow *flow, const struct dora__graph_node *node,
+          const char *what)
+{
+    DORA_AUTOFREE char *text = dora__format("node `%s`: %s", node->id, what);
+
+    if (text != NULL)
+        complain(flow, true, node->mark, text, NULL);
+}
+
+/* What is understood but not acted upon. */
+static void
+warn_of_ignored(const struct dora_dataflow *flow,
+                const struct dora__graph_node *node)
+{
+    if (node->build != NULL)
+        warn_node(flow, node, "`build` is not run");
+    if (node->send_stdout_as != NULL)
+        warn_node(flow, node, "`send_stdout_as` has no effect yet");
+    if (node->send_logs_as != NULL)
+        warn_node(flow, node, "`send_logs_as` has no effect yet");
+    if (node->health_check_timeout_ns > 0)
+        warn_node(flow, node, "`health_check_timeout` has no effect yet");
+    for (size_t i = 0; i < node->input_count; i++)
+        if (node->inputs[i].kind == DORA__INPUT_LOGS) {
+            warn_node(flow, node, "inputs from `dora/logs` get nothing yet");
+            break;
+        }
+}
+
+/* --- nodes --------------------------------------------------------------- */
+
+static const struct dora_kind *
+kind_of(const struct dora_dataflow *flow, const struct dora__graph_node *node,
+        const struct dora__site *site)
+{
+    const struct dora_kind *const *kinds = flow->options.kinds;
+
+    for (; kinds != NULL && *kinds != NULL; kinds++)
+        if ((*kinds)->claims(node, site))
+            return *kinds;
+    return &dora__executable;
+}
+
+static int
+resolve_callback(struct dora__launch *launch)
+{
+    launch->kind = "callback";
+    launch->tier = "host";
+    launch->interpreter = strdup("a function of the embedding program");
+    launch->reason = strdup("path: callback");
+    return launch->interpreter == NULL || launch->reason == NULL ? -ENOMEM : 0;
+}
+
+static int
+resolve(struct dora_dataflow *flow, struct dora__member *member,
+        const struct dora__site *site, struct dora_error *err)
+{
+    const struct dora__graph_node *node = member->node;
+
+    member->is_callback = strcmp(node->path, "callback") == 0;
+    if (member->is_callback)
+        return resolve_callback(&member->launch);
+    if (strcmp(node->path, "dynamic") == 0)
+        return dora__fail(err, EINVAL,
+                          "node `%s`: `path: dynamic` cannot be run yet",
+                          node->id);
+    return kind_of(flow, node, site)->resolve(node, site, &member->launch, err);
+}
+
+static int
+make_members(struct dora_dataflow *flow, struct dora_error *err)
+{
+    const struct dora_options *o = &flow->options;
+    struct dora__site site = {
+        .libexec = o->libexec,
+        .directory = flow->directory,
+        .python = o->python,
+        .environment = (const char *const *)environ,
+        .allow_shell = o->allow_shell,
+    };
+    int result = 0;
+
+    flow->members = calloc(flow->graph.node_count + 1, sizeof *flow->members);
+    if (flow->members == NULL)
+        return dora__fail(err, ENOMEM, "out of memory");
+    flow->member_count = (uint32_t)flow->graph.node_count;
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+        struct dora_error problem = {""};
+        int code;
+
+        member->number = i;
+        member->node = &flow->graph.nodes[i];
+        member->outputs[0] = member->outputs[1] = DORA__OUTPUT_NONE;
+        member->journal = DORA__JOURNAL_FILE_NONE;
+        code = resolve(flow, member, &site, &problem);
+        if (code < 0) {
+            complain(flow, false, member->node->path_mark, problem.text,
+                     result == 0 ? err : NULL);
+            result = code == -ENOMEM ? -ENOMEM : -EINVAL;
+        }
+        warn_of_ignored(flow, member->node);
+    }
+    return result;
+}
+
+/* --- options ------------------------------------------------------------- */
+
+/* "node=tier" into the graph. */
+static int
+set_isolation(struct dora_dataflow *flow, const char *text,
+              struct dora_error *err)
+{
+    static const char *const tiers[] = {
+        [DORA__ISOLATION_AUTO] = "auto",
+        [DORA__ISOLATION_INTERPRETER] = "interpreter",
+        [DORA__ISOLATION_PROCESS] = "process",
+    };
+    const char *equals = strchr(text, '=');
+    DORA_AUTOFREE char *id = NULL;
+    int number;
+
+    if (equals == NULL)
+        return dora__fail(err, EINVAL, "isolation `%s`: expected NODE=TIER",
+                          text);
+    id = strndup(text, (size_t)(equals - text));
+    if (id == NULL)
+        return dora__fail(err, ENOMEM, "out of memory");
+    number = dora__graph_find(&flow->graph, id);
+    if (number < 0)
+        return dora__fail(err, EINVAL, "isolation `%s`: %s has no node `%s`",
+                          text, flow->file, id);
+    for (size_t i = 0; i < DORA_COUNT(tiers); i++)
+        if (strcmp(equals + 1, tiers[i]) == 0) {
+            flow->graph.nodes[number].isolation = (enum dora__isolation)i;
+            return 0;
+        }
+    return dora__fail(err, EINVAL,
+                      "isolation `%s`: a tier is auto, interpreter or process",
+                      text);
+}
+
+static int
+apply_options(struct dora_dataflow *flow, struct dora_error *err)
+{
+    const struct dora_options *o = &flow->options;
+    int code = 0;
+
+    for (const char *const *i = o->isolation;
+         i != NULL && *i != NULL && code == 0; i++)
+        code = set_isolation(flow, *i, err);
+    if (o->exit_when_nodes_finish != 0)
+        flow->graph.exit_when_nodes_finish = o->exit_when_nodes_finish > 0;
+    return code;
+}
+
+/* How long nodes may outstay their inputs where they do not say themselves. */
+static void
+read_grace(struct dora_dataflow *flow)
+{
+    const char *text = dora__environment_get((const char *const *)environ,
+                                             "DORA_FINISH_DRAIN_GRACE_SECS");
+    char *end;
+    double seconds;
+
+    flow->finish_grace_ns = DORA__FINISH_GRACE;
+    if (text == NULL)
+        return;
+    if (strcmp(text, "off") == 0) {
+        flow->finish_grace_ns = INT64_MAX;
+        return;
+    }
+    seconds = strtod(text, &end);
+    if (end != text && *end == 0 && seconds >= 0 && seconds < 1e9)
+        flow->finish_grace_ns = (int64_t)(seconds * DORA__SECOND);
+}
+
+/* --- building ------------------------------------------------------------ */
+
+/* A UUID of version 7: time in ms, then chance. */
+static void
+make_id(char id[static 37])
+{
+    uint64_t ms = (uint64_t)dora__clock(CLOCK_REALTIME) / 1000000;
+    unsigned char r[10];
+
+    while (getrandom(r, sizeof r, 0) < 0 && errno == EINTR)
+        continue;
+    (void)snprintf(
+        id, 37, "%08x-%04x-7%01x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+        (unsigned)(ms >> 16), (unsigned)(ms & 0xffff), r[0] & 0xf, r[1],
+        (r[2] & 0x3f) | 0x80, r[3], r[4], r[5], r[6], r[7], r[8], r[9]);
+}
+
+static int
+build(struct dora_dataflow *flow, const char *text, size_t size,
+      struct dora_error *err)
+{
+    struct dora__graph_context context = {
+        .file = flow->file,
+        .problem = flow->options.problem,
+        .problem_arg = flow->options.problem_arg,
+        .environment = (const char *const *)environ,
+        .env = flow->options.env,
+    };
+    struct dora__machine machine;
+    int code = dora__graph_load(text, size, &context, &flow->graph, err);
+
+    if (code < 0)
+        return code;
+    code = apply_options(flow, err);
+    if (code < 0)
+        return code;
+    dora__machine_read(&machine);
+    code = dora__plan_make(&flow->graph, &machine, &context, &flow->plan, err);
+    if (code < 0)
+        return code;
+    return make_members(flow, err);
+}
+
+/* Takes `file` and `directory`, which may be NULL for want of memory. */
+static struct dora_dataflow *
+make_flow(const struct dora_options *options, char *file, char *directory)
+{
+    struct dora_dataflow *flow = calloc(1, sizeof *flow);
+    pthread_condattr_t clock;
+
+    if (flow == NULL || file == NULL || directory == NULL) {
+        free(flow);
+        free(file);
+        free(directory);
+        return NULL;
+    }
+    flow->file = file;
+    flow->directory = directory;
+    if (options != NULL)
+        memcpy(&flow->options, options,
+               options->size < sizeof *options ? options->size
+                                               : sizeof *options);
+    if (flow->options.libexec == NULL)
+        flow->options.libexec = DORA_LIBEXEC;
+    flow->guardian = DORA__GUARDIAN_NONE;
+    flow->wake_fd = -1;
+    make_id(flow->id);
+    read_grace(flow);
+    (void)pthread_mutex_init(&flow->lock, NULL);
+    (void)pthread_condattr_init(&clock);
+    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&flow->changed, &clock);
+    (void)pthread_condattr_destroy(&clock);
+    return flow;
+}
+
+void
+dora__flow_unload(struct dora_dataflow *flow)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        dora__launch_fini(&flow->members[i].launch);
+        free(flow->members[i].failure.text);
+    }
+    free(flow->members);
+    dora__plan_fini(&flow->plan);
+    dora__graph_fini(&flow->graph);
+    if (flow->wake_fd >= 0)
+        (void)close(flow->wake_fd);
+    (void)pthread_cond_destroy(&flow->changed);
+    (void)pthread_mutex_destroy(&flow->lock);
+    free(flow->file);
+    free(flow->directory);
+    free(flow);
+}
+
+static int
+load(const char *text, size_t size, struct dora_dataflow *flow,
+     struct dora_dataflow **ret_flow, struct dora_error *err)
+{
+    struct dora_error first = {""};
+    int code;
+
+    if (flow == NULL)
+        return dora__fail(err, ENOMEM, "out of memory");
+    flow->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    code = flow->wake_fd < 0
+               ? dora__fail(&first, errno, "cannot make an eventfd: %s",
+                            strerror(errno))
+               : build(flow, text, size, &first);
+    if (code < 0) {
+        if (err != NULL)
+            *err = first;
+        dora__flow_unload(flow);
+        return code;
+    }
+    *ret_flow = flow;
+    return 0;
+}
+
+/* --- files --------------------------------------------------------------- */
+
+static char *
+absolute_directory(const char *path)
+{
+    return realpath(path != NULL && *path != 0 ? path : ".", NULL);
+}
+
+static char *
+directory_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    DORA_AUTOFREE char *name = slash == NULL ? strdup(".")
+                               : slash == file
+                                   ? strdup("/")
+                                   : strndup(file, (size_t)(slash - file));
+
+    return name == NULL ? NULL : absolute_directory(name);
+}
+
+/* The file's text, one byte more than a document may have at most: what is
+ * longer is refused by who reads it. */
+static int
+read_file(const char *path, char **ret_text, size_t *ret_size,
+          struct dora_error *err)
+{
+    DORA_AUTOFREE char *text = malloc(DORA__MAX_DOCUMENT + 1);
+    DORA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t size = 0;
+    ssize_t n = 1;
+
+    if (text == NULL)
+        return dora__fail(err, ENOMEM, "out of memory");
+    while (fd >= 0 && n != 0 && size <= DORA__MAX_DOCUMENT) {
+        n = read(fd, text + size, DORA__MAX_DOCUMENT + 1 - size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            break;
+        size += (size_t)n;
+    }
+    if (fd < 0 || n < 0)
+        return dora__fail(err, errno, "%s: %s", path, strerror(errno));
+    *ret_size = size;
+    *ret_text = text;
+    text = NULL;
+    return 0;
+}
+
+int
+dora_dataflow_load_file(const char *path, const struct dora_options *options,
+                        struct dora_dataflow **ret_flow, struct dora_error *err)
+{
+    DORA_AUTOFREE char *text = NULL;
+    char *directory;
+    size_t size = 0;
+    int code;
+
+    if (path == NULL || ret_flow == NULL)
+        return dora__fail(err, EINVAL, "no file was named");
+    code = read_file(path, &text, &size, err);
+    if (code < 0)
+        return code;
+    directory = directory_of(path);
+    if (directory == NULL)
+        return dora__fail(err, errno, "%s: %s", path, strerror(errno));
+    return load(text, size, make_flow(options, strdup(path), directory),
+                ret_flow, err);
+}
+
+int
+dora_dataflow_load_string(const char *text, size_t text_size, const char *name,
+                          const struct dora_options *options,
+                          struct dora_dataflow **ret_flow,
+                          struct dora_error *err)
+{
+    const char *base = options != NULL ? options->directory : NULL;
+    char *directory;
+
+    if ((text == NULL && text_size > 0) || ret_flow == NULL)
+        return dora__fail(err, EINVAL, "no text was given");
+    directory = absolute_directory(base);
+    if (directory == NULL)
+        return dora__fail(err, errno, "%s: %s", base != NULL ? base : ".",
+                          strerror(errno));
+    return load(
+        text, text_size,
+        make_flow(options, strdup(name != NULL ? name : "dataflow"), directory),
+        ret_flow, err);
+}

@@ -1,0 +1,517 @@
+/* member.c - one node from start to end, as its host sees it: what its process
+ * is given, what becomes of its output, how its end counts. All functions run
+ * on the supervisor's thread, which alone moves `stage`. */
+#include "dataflow.h"
+#include "environment.h"
+#include "verdict.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { READ_SIZE = 256 << 10 };
+enum { CONFIG_LIMIT = 100 << 10 }; /* the kernel allows 128 KiB a string */
+
+extern char **environ;
+
+/* --- questions ----------------------------------------------------------- */
+
+/* A program that cannot attach can neither send nor receive in a dataflow; it
+ * is run beside it and nobody waits for it. */
+bool
+dora__member_gates(const struct dora__member *member)
+{
+    return member->is_callback || member->launch.attaches;
+}
+
+static bool
+will_not_send(const struct dora_dataflow *flow, size_t number)
+{
+    const struct dora__member *member = &flow->members[number];
+
+    if (member->stage == DORA__STAGE_PLANNED)
+        return false;
+    return member->stage >= DORA__STAGE_DEAD ||
+           dora__plane_node_state(&flow->plane, (uint32_t)number) ==
+               DORA__NODE_CLOSED;
+}
+
+bool
+dora__member_unfed(const struct dora_dataflow *flow,
+                   const struct dora__member *member)
+{
+    const struct dora__graph_node *node = member->node;
+    bool fed = false;
+
+    for (size_t i = 0; i < node->input_count; i++) {
+        const struct dora__graph_input *input = &node->inputs[i];
+
+        if (input->kind == DORA__INPUT_DATA) {
+            if (!will_not_send(flow, input->node))
+                return false;
+            fed = true;
+        } else if (!flow->plan.exit_when_nodes_finish) {
+            return false;
+        }
+    }
+    return fed;
+}
+
+void
+dora__member_set_phase(struct dora_dataflow *flow, struct dora__member *member,
+                       enum dora_node_phase phase)
+{
+    (void)pthread_mutex_lock(&flow->lock);
+    member->phase = phase;
+    (void)pthread_mutex_unlock(&flow->lock);
+}
+
+/* --- output -------------------------------------------------------------- */
+
+struct source {
+    struct dora_dataflow *flow;
+    struct dora__member *member;
+    enum dora_stream stream;
+};
+
+static void
+take_line(void *arg, const char *text, size_t size)
+{
+    struct source *source = arg;
+
+    dora__flow_line(source->flow, source->member, source->stream, text, size);
+}
+
+static struct source
+source_of(struct dora_dataflow *flow, struct dora__member *member, int stream)
+{
+    return (struct source){
+        flow, member, stream == 0 ? DORA_STREAM_STDOUT : DORA_STREAM_STDERR};
+}
+
+void
+dora__member_read(struct dora_dataflow *flow, struct dora__member *member,
+                  int stream)
+{
+    struct source source = source_of(flow, member, stream);
+    struct dora__output *output = &member->outputs[stream];
+
+    if (output->fd >= 0 && dora__output_read(output, flow->buffer, READ_SIZE,
+                                             take_line, &source) == 0)
+        dora__output_close(output);
+}
+
+/* What the dead node wrote is complete after this. What it left running may
+ * hold the pipes open, so they are read on until they end. */
+void
+dora__member_drain(struct dora_dataflow *flow, struct dora__member *member)
+{
+    for (int stream = 0; stream < 2; stream++) {
+        struct source source = source_of(flow, member, stream);
+
+        dora__output_drain(&member->outputs[stream], flow->buffer, READ_SIZE,
+                           take_line, &source);
+    }
+}
+
+static int
+open_output(struct dora_dataflow *flow, struct dora__member *member, int stream,
+            int *ret_fd)
+{
+    struct dora__output *output = &member->outputs[stream];
+    int code;
+
+    dora__output_close(output); /* of an earlier incarnation */
+    code = dora__output_open(output, flow->pipe_size, ret_fd);
+    if (code < 0)
+        return code;
+    return dora__supervisor_watch(flow, output->fd, DORA__SOURCE_OUTPUT,
+                                  member->number * 2 + (uint32_t)stream);
+}
+
+/* --- starting ------------------------------------------------------------ */
+
+/* Its presence is how programs detect that they run in a dataflow. YAML is a
+ * superset of JSON. */
+static char *
+node_config(const struct dora_dataflow *flow, const struct dora__member *member)
+{
+    const struct dora__graph_node *node = member->node;
+    struct dora__text t = {0};
+
+    dora__text_printf(&t, "{\"dataflow_id\":\"%s\",\"node_id\":", flow->id);
+    dora__text_json(&t, node->id, strlen(node->id));
+    dora__text_printf(&t, ",\"run_config\":%s,\"restart_count\":%u,",
+                      node->config, member->restart_count);
+    if (t.size + strlen(flow->graph.descriptor) < CONFIG_LIMIT)
+        dora__text_printf(&t, "\"dataflow_descriptor\":%s,",
+                          flow->graph.descriptor);
+    dora__text_puts(&t, "\"dynamic\":false}");
+    if (t.failed) {
+        free(t.text);
+        return NULL;
+    }
+    return t.text;
+}
+
+/* What the process is told, over what it inherits: the file's `env`, what its
+ * kind asks for, and what the runtime says. */
+static int
+make_environment(const struct dora_dataflow *flow,
+                 const struct dora__member *member, struct dora__environment *e)
+{
+    DORA_AUTOFREE char *config = node_config(flow, member);
+    const struct dora__graph_node *node = member->node;
+    char text[32];
+
+    if (config == NULL)
+        return -ENOMEM;
+    dora__environment_inherit(e, (const char *const *)environ);
+    for (size_t i = 0; i < node->env_count; i++)
+        if (strcmp(node->env[i].key, "DORA_ISOLATION") != 0)
+            dora__environment_set(e, node->env[i].key, node->env[i].value);
+    for (char **v = member->launch.env; v != NULL && *v != NULL; v++)
+        dora__environment_put(e, *v);
+    dora__environment_set(e, "PYTHONUNBUFFERED", "1");
+    dora__environment_set(e, "DORA_NODE_CONFIG", config);
+    (void)snprintf(text, sizeof text, "%d", (int)getpid());
+    dora__environment_set(e, "DORA_RUN_PARENT_PID", text);
+    if (member->launch.attaches) {
+        /* Where the guardian puts the descriptors of a dora__spawn. */
+        (void)snprintf(text, sizeof text, "3,4,5,6,%u", member->number);
+        dora__environment_set(e, DORA__ATTACH_VARIABLE, text);
+    }
+    return e->failed ? -ENOMEM : 0;
+}
+
+static int
+ask_guardian(struct dora_dataflow *flow, struct dora__member *member,
+             int stdout_fd, int stderr_fd)
+{
+    struct dora__attachment a =
+        dora__plane_attachment(&flow->plane, member->number);
+    struct dora__environment environment = {0};
+    int code = make_environment(flow, member, &environment);
+    struct dora__spawn spawn = {
+        .program = member->launch.program,
+        .directory = flow->directory,
+        .argv = member->launch.argv,
+        .env = environment.vars,
+        .cpus = member->node->cpu_affinity,
+        .cpu_count = member->node->cpu_count,
+        .stdout_fd = stdout_fd,
+        .stderr_fd = stderr_fd,
+        .fds = {a.control_fd, a.heaps_fd, a.heaps_ro_fd, a.doorbell_fd},
+        .fd_count = member->launch.attaches ? 4 : 0,
+    };
+
+    if (code == 0)
+        code = dora__guardian_spawn(&flow->guardian, member->number, &spawn);
+    dora__environment_fini(&environment);
+    return code;
+}
+
+static int
+start_process(struct dora_dataflow *flow, struct dora__member *member)
+{
+    DORA_AUTOCLOSE int stdout_fd = -1;
+    DORA_AUTOCLOSE int stderr_fd = -1;
+    int code = open_output(flow, member, 0, &stdout_fd);
+
+    if (code == 0)
+        code = open_output(flow, member, 1, &stderr_fd);
+    if (code == 0)
+        code = ask_guardian(flow, member, stdout_fd, stderr_fd);
+    if (code < 0)
+        return code;
+    member->stage = DORA__STAGE_ASKED;
+    flow->in_flight++;
+    return 0;
+}
+
+static int
+start_callback(struct dora_dataflow *flow, struct dora__member *member)
+{
+    struct dora__callback_options options = {
+        .attachment = dora__plane_attachment(&flow->plane, member->number),
+        .body = member->body,
+        .arg = member->body_arg,
+        .wake_fd = flow->wake_fd,
+    };
+    DORA_AUTOCLOSE int log_fd = -1;
+    int code = open_output(flow, member, 0, &log_fd);
+
+    if (code == 0) {
+        options.log_fd = log_fd;
+        code = dora__callback_start(&options, &member->callback);
+    }
+    if (code < 0)
+        return code == -EAGAIN ? -ENOMEM : code; /* no thread: not "later" */
+    (void)dora__take_fd(&log_fd);
+    member->stage = DORA__STAGE_ALIVE;
+    return 0;
+}
+
+int
+dora__member_start(struct dora_dataflow *flow, struct dora__member *member)
+{
+    int code = member->is_callback ? start_callback(flow, member)
+                                   : start_process(flow, member);
+
+    if (code == 0) {
+        dora__restarts_started(&member->restarts, dora__now());
+        dora__member_set_phase(flow, member, DORA_NODE_STARTING);
+        return 0;
+    }
+    dora__output_close(&member->outputs[0]);
+    dora__output_close(&member->outputs[1]);
+    return code;
+}
+
+void
+dora__member_spawned(struct dora_dataflow *flow, struct dora__member *member,
+                     const struct dora__report *report)
+{
+    flow->in_flight--;
+    member->stage = DORA__STAGE_ALIVE;
+    (void)pthread_mutex_lock(&flow->lock);
+    member->pid = report->pid;
+    if (!member->launch.attaches)
+        member->phase = DORA_NODE_RUNNING;
+    (void)pthread_mutex_unlock(&flow->lock);
+    if (report->step == DORA__STEP_AFFINITY)
+        dora__flow_say(flow, DORA_LEVEL_WARN, member,
+                       "cpu_affinity has no effect: %s",
+                       strerror(report->code));
+    if (flow->stopping && !member->launch.attaches)
+        member->signal_due = SIGTERM;
+    if (flow->killing)
+        member->signal_due = SIGKILL;
+}
+
+/* --- ends ---------------------------------------------------------------- */
+
+static bool
+others_gate(const struct dora_dataflow *flow, const struct dora__member *member)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++)
+        if (&flow->members[i] != member &&
+            dora__member_gates(&flow->members[i]) &&
+            flow->members[i].stage < DORA__STAGE_DEAD)
+            return true;
+    return false;
+}
+
+static bool
+plan_restart(struct dora_dataflow *flow, struct dora__member *member,
+             bool failed)
+{
+    int64_t now = dora__now(), delay = 0;
+
+    if (flow->stopping || member->is_callback ||
+        dora__member_unfed(flow, member))
+        return false;
+    if (!dora__restarts_decide(&member->restarts, member->node, failed, now,
+                               &delay)) {
+        if (member->restarts.gave_up)
+            dora__flow_say(flow, DORA_LEVEL_ERROR, member,
+                           "max restarts (%u) exceeded, giving up",
+                           member->node->max_restarts);
+        return false;
+    }
+    member->not_before = now + delay;
+    dora__flow_say(flow, DORA_LEVEL_WARN, member,
+                   "%s; starting it again in %.3g s (restart %u)",
+                   member->failure.text, (double)delay / DORA__SECOND,
+                   member->restart_count + 1);
+    return true;
+}
+
+/* The last word on a member that will not come back. */
+static void
+conclude(struct dora_dataflow *flow, struct dora__member *member,
+         enum dora_exit exit)
+{
+    (void)pthread_mutex_lock(&flow->lock);
+    member->phase = DORA_NODE_ENDED;
+    if (member->failed && flow->first_failure.text[0] == 0)
+        dora__error_set(&flow->first_failure, "node `%s` %s", member->node->id,
+                        member->failure.text);
+    (void)pthread_mutex_unlock(&flow->lock);
+    if (exit == DORA_EXIT_SUCCESS)
+        return;
+    dora__flow_say(flow, member->failed ? DORA_LEVEL_ERROR : DORA_LEVEL_WARN,
+                   member, "%s", member->failure.text);
+}
+
+/* The member is dead; how that counts is decided, `failure` says it in words
+ * or is empty for the usual ones. */
+static void
+settle(struct dora_dataflow *flow, struct dora__member *member,
+       enum dora_exit exit, int code)
+{
+    if (member->failure.size == 0)
+        dora__verdict_text(exit, code, &member->failure);
+    member->failed = dora__verdict_fails(exit) &&
+                     !(exit == DORA_EXIT_NOT_STARTED && code == ECANCELED);
+    (void)pthread_mutex_lock(&flow->lock);
+    member->exit = exit;
+    member->exit_code = code;
+    member->pid = 0;
+    (void)pthread_mutex_unlock(&flow->lock);
+    member->stage = DORA__STAGE_DEAD;
+    member->signal_due = 0;
+    member->will_restart = plan_restart(flow, member, member->failed);
+    if (member->will_restart)
+        return;
+    conclude(flow, member, exit);
+    if (!flow->opened && !flow->stopping && dora__member_gates(member) &&
+        (member->failed || others_gate(flow, member)))
+        dora__supervisor_fail_barrier(flow, member);
+}
+
+void
+dora__member_not_started(struct dora_dataflow *flow,
+                         struct dora__member *member, int code, const char *why)
+{
+    if (member->stage == DORA__STAGE_ASKED)
+        flow->in_flight--;
+    dora__text_printf(&member->failure, "was not started: %s", why);
+    if (code != ECANCELED && code != 0)
+        dora__text_printf(&member->failure, ": %s", strerror(code));
+    settle(flow, member, DORA_EXIT_NOT_STARTED, code);
+}
+
+static void
+take_usage(struct dora_dataflow *flow, struct dora__member *member,
+           int64_t user_ns, int64_t system_ns, int64_t voluntary,
+           int64_t involuntary)
+{
+    (void)pthread_mutex_lock(&flow->lock);
+    member->user_ns += user_ns;
+    member->system_ns += system_ns;
+    member->voluntary_switches += voluntary;
+    member->involuntary_switches += involuntary;
+    (void)pthread_mutex_unlock(&flow->lock);
+}
+
+/* The plane still knows whether it came to the barrier. One that closed
+ * while there was nothing to give up for had only looked in. */
+static void
+note_joined(struct dora_dataflow *flow, struct dora__member *member)
+{
+    enum dora__node_state state =
+        dora__plane_node_state(&flow->plane, member->number);
+
+    member->joined |=
+        state == DORA__NODE_READY ||
+        (state == DORA__NODE_CLOSED && (flow->opened || flow->stopping));
+}
+
+void
+dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
+                    const struct dora__report *report)
+{
+    struct dora__ending ending = {.status = report->status,
+                                  .signalled = member->signalled,
+                                  .killed = member->killed};
+    enum dora_exit exit;
+    int code;
+
+    dora__member_drain(flow, member);
+    take_usage(flow, member, report->user_ns, report->system_ns,
+               report->voluntary_switches, report->involuntary_switches);
+    note_joined(flow, member);
+    ending.given_up = !flow->opened && flow->stopping && member->joined;
+    exit = dora__verdict(&ending, &code);
+    if (exit == DORA_EXIT_SUCCESS && member->straggles) {
+        exit = DORA_EXIT_GRACE;
+        dora__text_puts(&member->failure,
+                        "had to be stopped: it went on after all its inputs "
+                        "had closed");
+    } else if (exit == DORA_EXIT_SUCCESS && !member->joined && !flow->opened &&
+               !flow->stopping && dora__member_gates(member) &&
+               others_gate(flow, member)) {
+        exit = DORA_EXIT_NOT_STARTED;
+        dora__text_puts(&member->failure,
+                        "ended (code 0) before it joined the dataflow: it "
+                        "never called Node()");
+    }
+    settle(flow, member, exit, code);
+}
+
+void
+dora__member_returned(struct dora_dataflow *flow, struct dora__member *member)
+{
+    struct dora__callback_result result;
+    enum dora_exit exit = DORA_EXIT_SUCCESS;
+
+    dora__callback_collect(member->callback, &result);
+    member->callback = NULL;
+    dora__member_drain(flow, member);
+    take_usage(flow, member, result.user_ns, result.system_ns,
+               result.voluntary_switches, result.involuntary_switches);
+    if (!result.joined && flow->stopping) {
+        exit = DORA_EXIT_CONSEQUENCE;
+    } else if (!result.joined) {
+        exit = DORA_EXIT_NOT_STARTED;
+        result.code = -result.code;
+        dora__text_printf(&member->failure, "was not started: %s",
+                          result.error.text);
+    } else if (result.code != 0) {
+        exit = DORA_EXIT_CODE;
+        dora__text_printf(&member->failure, "returned %d", result.code);
+    }
+    settle(flow, member, exit, result.code);
+}
+
+void
+dora__member_abandon(struct dora_dataflow *flow, struct dora__member *member)
+{
+    dora__member_drain(flow, member);
+    dora__callback_abandon(member->callback,
+                           dora__take_fd(&member->outputs[0].fd));
+    member->callback = NULL;
+    dora__text_puts(&member->failure,
+                    "did not return after the stop; its thread is abandoned");
+    settle(flow, member, DORA_EXIT_GRACE, 0);
+}
+
+static void
+plan_again(struct dora_dataflow *flow, struct dora__member *member)
+{
+    (void)pthread_mutex_lock(&flow->lock);
+    member->restart_count++;
+    member->phase = DORA_NODE_PLANNED;
+    member->exit = DORA_EXIT_NONE;
+    member->exit_code = 0;
+    (void)pthread_mutex_unlock(&flow->lock);
+    member->stage = DORA__STAGE_PLANNED;
+    member->joined = member->will_restart = false;
+}
+
+/* An abandoned thread is alive: the plane is not told of a death that is none.
+ * Nor is it when the guardian is lost: everything stops then. */
+int
+dora__member_bury(struct dora_dataflow *flow, struct dora__member *member)
+{
+    bool dead = !flow->guardian_lost &&
+                !(member->is_callback && member->exit == DORA_EXIT_GRACE);
+    int code = 0;
+
+    if (dead)
+        code = dora__plane_node_died(
+            &flow->plane, member->number, member->will_restart,
+            member->failed ? member->failure.text : NULL);
+    if (code < 0)
+        return code;
+    free(member->failure.text);
+    member->failure = (struct dora__text){0};
+    if (member->will_restart) {
+        plan_again(flow, member);
+    } else {
+        member->stage = DORA__STAGE_OVER;
+        flow->left--;
+    }
+    return 0;
+}

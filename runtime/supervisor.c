@@ -1,0 +1,672 @@
+/* supervisor.c - the one thread that runs a dataflow from start to end.
+ *
+ * It sleeps in epoll_wait for one of: a request of the embedder or the end of
+ * a callback (wake_fd), a node's word that its state changed (doorbell), a
+ * report of the guardian, a line of output, a deadline. Where nothing is due
+ * it sleeps without limit: an idle dataflow wakes nobody.
+ *
+ *   1. Handlers of events only note facts; look() then moves every member that
+ *      can move, until none can. What must wait for something that makes no
+ *      event is tried again after DORA__RETRY_DELAY.
+ *   2. It never blocks: not on the guardian, not on a node's gate, not on a
+ *      callback's thread before that has said it is returning.
+ *   3. A stop is a ladder: STOP in every node's event stream at once (SIGTERM
+ *      to programs that have none), SIGTERM after DORA__TERM_GRACE, SIGKILL
+ *      after DORA__KILL_GRACE more, to process groups. After that a callback's
+ *      thread is abandoned. The same ladder ends what is left when the barrier
+ *      can no longer open, and nodes that outstay their inputs.
+ *   4. The run is over when every member is; only then the guardian is
+ *      dismissed, which kills what the nodes have left behind. */
+#include "dataflow.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+enum { READ_SIZE = 256 << 10, EVENTS = 64, IN_FLIGHT_LIMIT = 16 };
+
+#define NEVER INT64_MAX
+
+/* --- stopping ------------------------------------------------------------ */
+
+/* The rungs from here on; nothing is started any more. */
+static void
+mount_ladder(struct dora_dataflow *flow)
+{
+    flow->stopping = true;
+    flow->term_at = dora__now() + DORA__TERM_GRACE;
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+
+        if (member->stage == DORA__STAGE_ALIVE && !dora__member_gates(member))
+            member->signal_due = SIGTERM;
+    }
+}
+
+static void
+begin_stop(struct dora_dataflow *flow)
+{
+    if (!flow->failed_barrier)
+        dora__plane_stop(&flow->plane);
+    if (!flow->stopping)
+        mount_ladder(flow);
+}
+
+static void
+signal_all(struct dora_dataflow *flow, int number)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+
+        if (member->stage == DORA__STAGE_ALIVE && !member->is_callback)
+            member->signal_due = number;
+    }
+}
+
+static void
+name_the_late(struct dora_dataflow *flow, const char *what)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++)
+        if (flow->members[i].stage == DORA__STAGE_ALIVE)
+            dora__flow_say(flow, DORA_LEVEL_WARN, &flow->members[i],
+                           "has not stopped: %s",
+                           flow->members[i].is_callback
+                               ? "waiting for its function to return"
+                               : what);
+}
+
+static void
+abandon_callbacks(struct dora_dataflow *flow)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+
+        if (member->stage == DORA__STAGE_ALIVE && member->is_callback &&
+            !dora__callback_returned(member->callback))
+            dora__member_abandon(flow, member);
+    }
+}
+
+static void
+begin_kill(struct dora_dataflow *flow)
+{
+    flow->killing = true;
+    begin_stop(flow);
+    flow->term_at = flow->kill_at = NEVER;
+    flow->abandon_at = dora__now() + DORA__ABANDON_GRACE;
+    signal_all(flow, SIGKILL);
+}
+
+static void
+climb(struct dora_dataflow *flow, int64_t now)
+{
+    if (now >= flow->term_at) {
+        name_the_late(flow, "sending SIGTERM");
+        signal_all(flow, SIGTERM);
+        flow->term_at = NEVER;
+        flow->kill_at = now + DORA__KILL_GRACE;
+    }
+    if (now >= flow->kill_at) {
+        name_the_late(flow, "killing it");
+        signal_all(flow, SIGKILL);
+        flow->kill_at = NEVER;
+        flow->abandon_at = now;
+    }
+    if (now >= flow->abandon_at) {
+        flow->abandon_at = NEVER;
+        abandon_callbacks(flow);
+    }
+}
+
+void
+dora__supervisor_fail_barrier(struct dora_dataflow *flow,
+                              struct dora__member *culprit)
+{
+    if (flow->failed_barrier)
+        return;
+    flow->failed_barrier = true;
+    dora__flow_say(flow, DORA_LEVEL_ERROR, NULL,
+                   "the dataflow cannot run: node `%s` %s", culprit->node->id,
+                   culprit->failure.text);
+    dora__plane_fail(&flow->plane, culprit->node->id);
+    if (!flow->stopping)
+        mount_ladder(flow);
+}
+
+/* --- the barrier --------------------------------------------------------- */
+
+static void
+open_barrier(struct dora_dataflow *flow)
+{
+    flow->opened = true;
+    dora__plane_open(&flow->plane);
+    for (uint32_t i = 0; i < flow->member_count; i++)
+        if (flow->members[i].joined)
+            dora__member_set_phase(flow, &flow->members[i], DORA_NODE_RUNNING);
+}
+
+/* Notes who has joined; opens the barrier with the last of them. */
+static void
+watch_barrier(struct dora_dataflow *flow)
+{
+    uint32_t awaited = 0;
+
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+        enum dora__node_state state;
+
+        if (member->stage >= DORA__STAGE_DEAD || member->joined ||
+            !dora__member_gates(member))
+            continue;
+        state = dora__plane_node_state(&flow->plane, i);
+        if (member->stage == DORA__STAGE_ALIVE &&
+            (state == DORA__NODE_READY ||
+             (flow->opened && state == DORA__NODE_CLOSED))) {
+            member->joined = true;
+            if (flow->opened) /* started again */
+                dora__member_set_phase(flow, member, DORA_NODE_RUNNING);
+        } else {
+            awaited++;
+        }
+    }
+    if (awaited == 0 && !flow->opened && !flow->stopping)
+        open_barrier(flow);
+}
+
+static void
+name_the_awaited(struct dora_dataflow *flow)
+{
+    struct dora__text names = {0};
+
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        const struct dora__member *member = &flow->members[i];
+
+        if (dora__member_gates(member) && !member->joined &&
+            member->stage < DORA__STAGE_DEAD)
+            dora__text_printf(&names, "%s`%s`", names.size > 0 ? ", " : "",
+                              member->node->id);
+    }
+    if (names.size > 0)
+        dora__flow_say(flow, DORA_LEVEL_INFO, NULL,
+                       "waiting for %s to join the dataflow (to call Node())",
+                       names.text);
+    free(names.text);
+}
+
+/* --- nodes that outstay their inputs ------------------------------------- */
+
+static uint64_t
+delivered(const struct dora_dataflow *flow, bool *ret_queued)
+{
+    struct dora__edge_counts counts;
+    uint64_t sum = 0;
+
+    *ret_queued = false;
+    for (uint32_t i = 0; i < flow->plan.input_count; i++) {
+        if (flow->plan.inputs[i].kind != DORA__INPUT_DATA ||
+            flow->members[flow->plan.inputs[i].node].stage != DORA__STAGE_ALIVE)
+            continue;
+        dora__plane_edge_counts(&flow->plane, i, &counts);
+        sum += counts.delivered;
+        *ret_queued |= counts.queued > 0;
+    }
+    return sum;
+}
+
+/* How long everybody left may still run: each of them was told that all its
+ * inputs have closed. NEVER: somebody has reason to run. */
+static int64_t
+finish_grace(const struct dora_dataflow *flow)
+{
+    int64_t grace = 0;
+
+    if (!flow->opened || flow->stopping)
+        return NEVER;
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        const struct dora__member *member = &flow->members[i];
+        int64_t own = member->node->finish_grace_ns;
+
+        if (member->stage >= DORA__STAGE_DEAD)
+            continue;
+        if (member->stage != DORA__STAGE_ALIVE || !dora__member_gates(member) ||
+            !dora__member_unfed(flow, member))
+            return NEVER;
+        own = own < 0 ? flow->finish_grace_ns : own;
+        if (own == NEVER)
+            return NEVER;
+        grace = own > grace ? own : grace;
+    }
+    return grace;
+}
+
+static int64_t
+finish_deadline(const struct dora_dataflow *flow)
+{
+    int64_t grace = finish_grace(flow), now = dora__now();
+
+    return grace < NEVER - now ? now + grace : NEVER;
+}
+
+static void
+watch_finish(struct dora_dataflow *flow)
+{
+    int64_t deadline = finish_deadline(flow);
+    bool queued;
+
+    if (deadline != NEVER && flow->finish_at != NEVER)
+        return; /* counting since earlier */
+    flow->finish_at = deadline;
+    if (deadline != NEVER)
+        flow->finish_progress = delivered(flow, &queued);
+}
+
+static void
+end_stragglers(struct dora_dataflow *flow)
+{
+    uint64_t progress = flow->finish_progress;
+    bool queued;
+
+    flow->finish_progress = delivered(flow, &queued);
+    if (queued && flow->finish_progress != progress) {
+        flow->finish_at = finish_deadline(flow);
+        return; /* slow, not stuck */
+    }
+    flow->finish_at = NEVER;
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+
+        if (member->stage != DORA__STAGE_ALIVE)
+            continue;
+        member->straggles = true;
+        dora__flow_say(flow, DORA_LEVEL_WARN, member,
+                       "still runs though all its inputs have closed: "
+                       "stopping it");
+    }
+    begin_stop(flow);
+}
+
+/* --- moving members ------------------------------------------------------ */
+
+static void
+start_member(struct dora_dataflow *flow, struct dora__member *member,
+             int64_t now)
+{
+    int code;
+
+    if (flow->stopping) {
+        dora__member_not_started(flow, member, ECANCELED,
+                                 "the dataflow was stopped first");
+        return;
+    }
+    if (now < member->not_before) {
+        if (member->not_before < flow->retry_at)
+            flow->retry_at = member->not_before;
+        return;
+    }
+    if (!member->is_callback && flow->in_flight >= IN_FLIGHT_LIMIT)
+        return; /* a report will come */
+    code = dora__member_start(flow, member);
+    if (code == -EAGAIN)
+        flow->retry_at = now + DORA__RETRY_DELAY;
+    else if (code < 0)
+        dora__member_not_started(flow, member, -code, "no resources for it");
+}
+
+static void
+send_signal(struct dora_dataflow *flow, struct dora__member *member)
+{
+    int code = dora__guardian_signal(&flow->guardian, member->number,
+                                     member->signal_due);
+
+    if (code == -EAGAIN) {
+        flow->retry_at = dora__now() + DORA__RETRY_DELAY;
+        return;
+    }
+    member->signalled = true;
+    member->killed |= member->signal_due == SIGKILL;
+    member->signal_due = 0;
+}
+
+/* Moves the member as far as it can go now. */
+static void
+look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t now)
+{
+    if (member->stage == DORA__STAGE_PLANNED)
+        start_member(flow, member, now);
+    if (member->stage == DORA__STAGE_ALIVE && member->callback != NULL &&
+        dora__callback_returned(member->callback))
+        dora__member_returned(flow, member);
+    if (member->stage == DORA__STAGE_ALIVE && member->signal_due != 0)
+        send_signal(flow, member);
+    if (member->stage == DORA__STAGE_DEAD &&
+        dora__member_bury(flow, member) == -EAGAIN)
+        flow->retry_at = now + DORA__RETRY_DELAY;
+}
+
+static void
+look(struct dora_dataflow *flow)
+{
+    int asked = atomic_load_explicit(&flow->asked, memory_order_acquire);
+    int64_t now = dora__now();
+    bool was_stopping;
+
+    if (asked >= DORA__ASKED_STOP && !flow->stop_begun) {
+        flow->stop_begun = true;
+        begin_stop(flow);
+    }
+    if (asked >= DORA__ASKED_KILL && !flow->killing)
+        begin_kill(flow);
+    flow->retry_at = NEVER;
+    do {
+        was_stopping = flow->stopping;
+        for (uint32_t i = 0; i < flow->member_count; i++)
+            look_at(flow, &flow->members[i], now);
+    } while (flow->stopping != was_stopping);
+    watch_barrier(flow);
+    watch_finish(flow);
+}
+
+/* --- events -------------------------------------------------------------- */
+
+static void
+clear_counter(int fd)
+{
+    uint64_t count;
+
+    (void)!read(fd, &count, sizeof count);
+}
+
+/* It was killed, or the machine took it; PDEATHSIG has killed the nodes. */
+static void
+lose_guardian(struct dora_dataflow *flow)
+{
+    struct dora__report killed = {.status = SIGKILL};
+
+    flow->guardian_lost = true;
+    dora__flow_say(flow, DORA_LEVEL_ERROR, NULL,
+                   "dora-guardian has ended unexpectedly, and its processes "
+                   "with it");
+    dora__guardian_reap(&flow->guardian);
+    begin_stop(flow);
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+
+        if (member->is_callback)
+            continue;
+        if (member->stage == DORA__STAGE_ASKED)
+            dora__member_not_started(flow, member, EIO,
+                                     "dora-guardian has ended");
+        else if (member->stage == DORA__STAGE_ALIVE)
+            dora__member_exited(flow, member, &killed);
+    }
+}
+
+static const char *
+step_text(uint32_t step)
+{
+    return step == DORA__STEP_FORK        ? "cannot make a process"
+           : step == DORA__STEP_PREPARE   ? "cannot set up its process"
+           : step == DORA__STEP_DIRECTORY ? "cannot enter its directory"
+           : step == DORA__STEP_EXECUTE   ? "cannot execute its program"
+                                          : "its request was not understood";
+}
+
+static void
+hear_guardian(struct dora_dataflow *flow)
+{
+    struct dora__report report;
+    int got;
+
+    while ((got = dora__guardian_read(&flow->guardian, &report)) == 1) {
+        struct dora__member *member = &flow->members[report.node];
+
+        if (report.type == DORA__REPORT_SPAWNED)
+            dora__member_spawned(flow, member, &report);
+        else if (report.type == DORA__REPORT_FAILED)
+            dora__member_not_started(flow, member, report.code,
+                                     step_text(report.step));
+        else
+            dora__member_exited(flow, member, &report);
+    }
+    if (got == 0)
+        lose_guardian(flow);
+}
+
+/* False: only output; nobody has to move. */
+static bool
+handle(struct dora_dataflow *flow, uint64_t data)
+{
+    uint32_t low = (uint32_t)data;
+
+    switch ((enum dora__source)(data >> 32)) {
+    case DORA__SOURCE_WAKE:
+        clear_counter(flow->wake_fd);
+        break;
+    case DORA__SOURCE_DOORBELL:
+        clear_counter(flow->plane.doorbell_fd);
+        break;
+    case DORA__SOURCE_GUARDIAN:
+        if (flow->guardian.socket >= 0)
+            hear_guardian(flow);
+        break;
+    case DORA__SOURCE_OUTPUT:
+        dora__member_read(flow, &flow->members[low / 2], (int)(low % 2));
+        return false;
+    }
+    return true;
+}
+
+int
+dora__supervisor_watch(struct dora_dataflow *flow, int fd,
+                       enum dora__source source, uint32_t low)
+{
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u64 = (uint64_t)source << 32 | low};
+
+    return epoll_ctl(flow->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
+                                                                    : 0;
+}
+
+/* --- the loop ------------------------------------------------------------ */
+
+static int64_t
+next_deadline(const struct dora_dataflow *flow)
+{
+    const int64_t all[] = {flow->term_at,  flow->kill_at,  flow->abandon_at,
+                           flow->flush_at, flow->retry_at, flow->finish_at,
+                           flow->notice_at};
+    int64_t next = NEVER;
+
+    for (size_t i = 0; i < DORA_COUNT(all); i++)
+        if (all[i] < next)
+            next = all[i];
+    return next;
+}
+
+/* What is due. Whether members have to be looked at. */
+static bool
+meet_deadlines(struct dora_dataflow *flow, int64_t now)
+{
+    bool moved = now >= flow->term_at || now >= flow->kill_at ||
+                 now >= flow->abandon_at || now >= flow->retry_at ||
+                 now >= flow->finish_at;
+
+    climb(flow, now);
+    if (now >= flow->finish_at)
+        end_stragglers(flow);
+    if (now >= flow->notice_at) {
+        flow->notice_at = NEVER;
+        if (!flow->opened && !flow->stopping)
+            name_the_awaited(flow);
+    }
+    if (now >= flow->flush_at) {
+        flow->flush_at = NEVER;
+        dora__flow_flush(flow);
+    }
+    return moved;
+}
+
+static int
+milliseconds_until(int64_t deadline)
+{
+    int64_t left = deadline - dora__now();
+
+    if (deadline == NEVER)
+        return -1;
+    return left <= 0 ? 0
+                     : (int)((left + 999999) / 1000000 < 3600000
+                                 ? (left + 999999) / 1000000
+                                 : 3600000);
+}
+
+/* Sleeps until something happens; lines are written when there is time. */
+static int
+await(struct dora_dataflow *flow, struct epoll_event *events)
+{
+    if (flow->dirty) {
+        int n = epoll_wait(flow->epoll_fd, events, EVENTS, 0);
+
+        if (n != 0) {
+            if (flow->flush_at == NEVER)
+                flow->flush_at = dora__now() + DORA__LOG_DELAY;
+            return n;
+        }
+        dora__flow_flush(flow);
+        flow->flush_at = NEVER;
+    }
+    return epoll_wait(flow->epoll_fd, events, EVENTS,
+                      milliseconds_until(next_deadline(flow)));
+}
+
+static void
+turn(struct dora_dataflow *flow)
+{
+    struct epoll_event events[EVENTS];
+    int n = await(flow, events);
+    bool moved = false;
+
+    for (int i = 0; i < n; i++)
+        moved |= handle(flow, events[i].data.u64);
+    moved |= meet_deadlines(flow, dora__now());
+    if (moved)
+        look(flow);
+}
+
+/* --- begin and end ------------------------------------------------------- */
+
+static void
+begin(struct dora_dataflow *flow)
+{
+    struct dora_error err = {""};
+
+    if (flow->complaint.text[0] != 0)
+        dora__flow_say(flow, DORA_LEVEL_WARN, NULL, "%s", flow->complaint.text);
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        const struct dora__graph_node *node = flow->members[i].node;
+
+        if (flow->journal.directory != NULL && err.text[0] == 0 &&
+            dora__journal_file_open(&flow->journal, node->id,
+                                    node->max_log_size, node->max_rotated_files,
+                                    &flow->members[i].journal, &err) < 0)
+            dora__flow_say(flow, DORA_LEVEL_WARN, NULL, "%s", err.text);
+        if (!flow->members[i].is_callback && !flow->members[i].launch.attaches)
+            dora__flow_say(flow, DORA_LEVEL_INFO, &flow->members[i],
+                           "runs beside the dataflow: nobody waits for this "
+                           "program to join");
+    }
+}
+
+/* The nodes are over; what they left running goes now, then the last lines of
+ * it are taken. */
+static void
+end(struct dora_dataflow *flow)
+{
+    dora__guardian_reap(&flow->guardian);
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        struct dora__member *member = &flow->members[i];
+
+        dora__member_drain(flow, member);
+        dora__output_close(&member->outputs[0]);
+        dora__output_close(&member->outputs[1]);
+        dora__journal_file_close(&member->journal);
+    }
+    (void)close(flow->epoll_fd);
+    free(flow->buffer);
+    free(flow->scratch.text);
+    (void)pthread_mutex_lock(&flow->lock);
+    flow->finished = true;
+    (void)pthread_cond_broadcast(&flow->changed);
+    (void)pthread_mutex_unlock(&flow->lock);
+}
+
+static void *
+run(void *arg)
+{
+    struct dora_dataflow *flow = arg;
+
+    begin(flow);
+    look(flow);
+    while (flow->left > 0)
+        turn(flow);
+    end(flow);
+    return NULL;
+}
+
+static int
+prepare(struct dora_dataflow *flow)
+{
+    int code;
+
+    flow->buffer = malloc(READ_SIZE);
+    if (flow->buffer == NULL)
+        return -ENOMEM;
+    flow->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (flow->epoll_fd < 0)
+        return -errno;
+    code = dora__supervisor_watch(flow, flow->wake_fd, DORA__SOURCE_WAKE, 0);
+    if (code == 0)
+        code = dora__supervisor_watch(flow, flow->plane.doorbell_fd,
+                                      DORA__SOURCE_DOORBELL, 0);
+    if (code == 0 && flow->guardian.socket >= 0)
+        code = dora__supervisor_watch(flow, flow->guardian.socket,
+                                      DORA__SOURCE_GUARDIAN, 0);
+    return code;
+}
+
+/* The application's signals are for its own threads. */
+static int
+make_thread(struct dora_dataflow *flow)
+{
+    sigset_t all, before;
+    int code;
+
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = pthread_create(&flow->supervisor, NULL, run, flow);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -code;
+}
+
+int
+dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
+{
+    int code;
+
+    flow->epoll_fd = -1;
+    flow->started = dora__now();
+    flow->left = flow->member_count;
+    flow->term_at = flow->kill_at = flow->abandon_at = NEVER;
+    flow->flush_at = flow->retry_at = flow->finish_at = NEVER;
+    flow->notice_at = flow->started + DORA__WAITING_NOTICE;
+    code = prepare(flow);
+    if (code == 0)
+        code = make_thread(flow);
+    if (code == 0)
+        return 0;
+    if (flow->epoll_fd >= 0)
+        (void)close(flow->epoll_fd);
+    free(flow->buffer);
+    flow->buffer = NULL;
+    return dora__fail(err, -code, "cannot start the supervisor: %s",
+                      strerror(-code));
+}
