@@ -1,0 +1,218 @@
+/* node_private.h - what node.c, node_loan.c, node_send.c, node_receive.c and
+ * node_wait.c share. Nothing here is visible to another process.
+ *
+ * Three locks, taken one at a time, none held while anything can block:
+ *
+ *   send     loans, the allocator, the gate; the output side
+ *   receive  popping, samples, what has been told; the input side
+ *   (none)   joins, closes: atomics
+ *
+ * They die with the process, so that no node's death can keep one. */
+#ifndef DORA_NODE_PRIVATE_H
+#define DORA_NODE_PRIVATE_H
+
+#include "heap.h"
+#include "layout.h"
+#include "node.h"
+#include "ring.h"
+
+#include <pthread.h>
+
+/* A received value. Lives as long as its references; then its edge's bit is
+ * cleared and the struct waits in the node's free list. */
+struct dora_sample {
+    _Atomic uint32_t references;
+    uint32_t record; /* DORA__NONE: a private copy, or nothing */
+    struct dora_node *node;
+    uint64_t bit;
+    uint32_t input;
+    uint32_t metadata_size;
+    const unsigned char *data, *metadata;
+    size_t size;
+    uint64_t at;                       /* of data, in the heaps file */
+    struct dora_sample *newer, *older; /* held; `older` also the free list */
+    unsigned char *copy; /* NULL, or room for what is copied out */
+};
+
+enum loan_state {
+    LOAN_OPEN,
+    LOAN_PARTLY, /* queued on some edges, `pending` are left */
+    LOAN_SENT,
+};
+
+struct dora_loan {
+    struct dora_node *node;
+    struct dora_loan *next; /* free list */
+    uint32_t output;        /* in the node's list */
+    uint32_t record;
+    enum loan_state state;
+    bool is_protected, flush;
+    uint64_t pending; /* bits of edges */
+    unsigned char *data;
+    size_t size;
+};
+
+/* A record's place in the producer's books. */
+struct dora__entry {
+    uint32_t next, previous; /* records of the output, DORA__NONE ends */
+    uint64_t forwards;       /* of the record, when it was loaned */
+    uint8_t list;            /* enum dora__list */
+    bool named;              /* by a living record, in a scan */
+};
+
+enum dora__list {
+    DORA__FREE,   /* nobody refers to it; no block */
+    DORA__FLIGHT, /* loaned or sent, oldest first */
+    DORA__HELD,   /* in flight for longer than its queues are */
+    DORA__ROOTED, /* let go, but perhaps named as a root */
+    DORA__LISTS,
+};
+
+struct dora__chain {
+    uint32_t first, last, count;
+};
+
+/* One output, as its producer sees it. */
+struct dora__out {
+    struct dora__output *shared;
+    struct dora__entry *entries; /* per usable record */
+    uint32_t entry_count;
+    uint32_t flight_limit; /* more than that cannot all be queued */
+    struct dora__chain lists[DORA__LISTS];
+    uint32_t held_cursor;
+    struct dora__seen seen[64];   /* per bit */
+    const struct dora_loan *busy; /* blocks on this output */
+    uint32_t queueing;            /* threads behind it */
+};
+
+/* One input, as its consumer sees it. */
+struct dora__in {
+    struct dora__edge *edge;
+    struct dora__front front; /* of the last look */
+    uint32_t source;          /* in the node's sources */
+    uint32_t restarts_told;
+    uint32_t held, held_limit; /* samples; above it small ones are copied */
+    bool closed_told, broken, has_backlog;
+    int64_t last_time;             /* of the last message, for input_timeout */
+    uint64_t backlog[DORA__RINGS]; /* tails when STOP was told */
+};
+
+/* A node that feeds inputs of this one. */
+struct dora__source {
+    uint32_t node;
+    uint32_t restarts_told;
+    bool failed_told;
+    const char **inputs; /* ids */
+    size_t input_count;
+};
+
+struct dora_node {
+    struct dora__control *control;
+    struct dora__shared_node *shared;
+    size_t control_size;
+    int control_fd, heaps_fd, doorbell_fd;
+    uint32_t number;
+    uint32_t incarnation;
+    uint32_t fork_generation;
+    _Atomic bool orphan;
+    _Atomic bool closed;
+    _Atomic uint32_t users;     /* 1 while attached, 1 per sample and loan */
+    const unsigned char *heaps; /* all, read-only */
+    unsigned char *own;         /* own range, writable */
+    size_t own_size;
+    uint64_t own_at;
+
+    /* send */
+    pthread_mutex_t send __attribute__((aligned(DORA__LINE)));
+    struct dora__heap *heap;
+    bool may_grow;
+    struct dora__out *outs;
+    uint32_t out_count;
+    struct dora_loan *free_loans;
+    uint32_t rooted_count, loans_since_scan;
+    uint64_t scan_cost; /* records the last scan looked at */
+    uint32_t starving;  /* threads that wait for memory */
+    int64_t trimmed_at;
+    int64_t to_utc, to_utc_at; /* the clocks' distance, and when it was taken */
+
+    /* receive */
+    pthread_mutex_t receive __attribute__((aligned(DORA__LINE)));
+    struct dora__in *ins;
+    uint32_t in_count, data_count, open_count;
+    bool has_others; /* timers or logs */
+    bool needs_clock;
+    struct dora__source *sources;
+    uint32_t source_count;
+    struct dora_sample *newest; /* held */
+    struct dora_sample *free_samples;
+    bool stop_told, ended;
+
+    /* wait */
+    _Atomic int spin_credit;
+    unsigned cores;
+};
+
+/* Whether this process may still act for the node. */
+bool dora__node_alive(const struct dora_node *node);
+
+static inline void
+dora__node_use(struct dora_node *node)
+{
+    atomic_fetch_add_explicit(&node->users, 1, memory_order_relaxed);
+}
+/* The last one unmaps. */
+void dora__node_unuse(struct dora_node *node);
+
+/* node_loan.c: the books of the producer. What takes a loan here fills the
+ * caller's; it is not in any list. */
+DORA_MUST_CHECK
+int dora__loans_init(struct dora_node *node, struct dora_error *err);
+void dora__loans_fini(struct dora_node *node);
+
+/* What a loan is asked for with. */
+struct dora__wish {
+    int output;
+    size_t size;
+    const void *metadata;
+    size_t metadata_size;
+    uint32_t root; /* record + 1; 0: a block of its own */
+    uint64_t at;   /* with a root: the bytes in the heaps file */
+    int64_t timeout_ns;
+};
+DORA_MUST_CHECK
+int dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
+                     struct dora_loan *loan, struct dora_error *err);
+/* Lets the record go. */
+void dora__loan_end(struct dora_loan *loan);
+/* With the send lock: memory that was not needed for a second goes back. */
+void dora__loans_trim(struct dora_node *node);
+
+/* node_receive.c */
+DORA_MUST_CHECK
+int dora__inputs_init(struct dora_node *node, struct dora_error *err);
+void dora__inputs_fini(struct dora_node *node);
+/* The next event, if there is one now: 1; 0: none; -EPIPE, -ENOMEM, -ECHILD. */
+int dora__inputs_take(struct dora_node *node, struct dora_event *ret_event);
+/* Whether that would say something; else in *ret_deadline when it will without
+ * anybody's doing (-1: never). */
+bool dora__inputs_look(struct dora_node *node, int64_t *ret_deadline);
+/* A cheap guess at the same, without lock or clock. */
+bool dora__inputs_glance(const struct dora_node *node);
+
+/* node_sample.c, with the receive lock: a sample for a taken record of input
+ * `in`, with one reference. NULL: no memory. */
+struct dora_sample *dora__sample_new(struct dora_node *node);
+void dora__sample_fill(struct dora_node *node, struct dora_sample *sample,
+                       uint32_t in, uint32_t record);
+/* One that was never filled. */
+void dora__sample_return(struct dora_node *node, struct dora_sample *sample);
+void dora__samples_fini(struct dora_node *node);
+
+/* node_wait.c: sleeps on the node's bell, armed with `word`, until `deadline`
+ * (-1: for ever). 0, -ETIMEDOUT, -EINTR. */
+int dora__node_sleep(struct dora_node *node, uint32_t word, int64_t deadline);
+int dora__node_wait_until(struct dora_node *node, int64_t deadline);
+/* `timeout_ns` from now, as a deadline; -1 stays. */
+int64_t dora__deadline(int64_t timeout_ns);
+
+#endif

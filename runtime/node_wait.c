@@ -1,0 +1,192 @@
+/* node_wait.c - sleeping until something happens.
+ *
+ * 1. Idle costs nothing: a sleeper wakes for a ring, its next timer tick, the
+ *    caller's deadline or a signal, and for nothing else.
+ * 2. Where messages come fast a short spin saves the sleep and the wake. It is
+ *    done only after waits that turned out short, and only while no more nodes
+ *    are awake than there are cores: a spinner must not take the core that the
+ *    producer needs.
+ * 3. A signal handler that ran is reported, so that the caller's can run.
+ *
+ * Locks are never held here: other threads of the node go on. */
+#include "node_private.h"
+
+#include <sys/prctl.h>
+
+enum {
+    SPIN_NS = 50 * 1000,        /* at most, per wait */
+    SHORT_WAIT_NS = 100 * 1000, /* that promises more of its kind */
+    CREDIT_LIMIT = 8,
+    GLANCES = 16, /* between two looks at the clock */
+};
+
+int64_t
+dora__deadline(int64_t timeout_ns)
+{
+    int64_t deadline;
+
+    if (timeout_ns < 0)
+        return -1;
+    if (__builtin_add_overflow(dora__now(), timeout_ns, &deadline))
+        return INT64_MAX;
+    return deadline;
+}
+
+/* Timers are as exact as the clock, not rounded to 50 us. Once per thread. */
+static void
+sharpen_timers(void)
+{
+    static _Thread_local bool done;
+
+    if (!done)
+        (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+    done = true;
+}
+
+static void
+fall_asleep(struct dora_node *node)
+{
+    if (atomic_fetch_add_explicit(&node->shared->asleep, 1,
+                                  memory_order_relaxed) == 0)
+        atomic_fetch_add_explicit(&node->control->sleepers, 1,
+                                  memory_order_relaxed);
+}
+
+static void
+wake_up(struct dora_node *node)
+{
+    if (atomic_fetch_sub_explicit(&node->shared->asleep, 1,
+                                  memory_order_relaxed) == 1)
+        atomic_fetch_sub_explicit(&node->control->sleepers, 1,
+                                  memory_order_relaxed);
+}
+
+int
+dora__node_sleep(struct dora_node *node, uint32_t word, int64_t deadline)
+{
+    int result;
+
+    sharpen_timers();
+    fall_asleep(node);
+    result = dora__bell_sleep(&node->shared->bell, word, deadline);
+    wake_up(node);
+    return result;
+}
+
+static bool
+may_spin(const struct dora_node *node)
+{
+    uint32_t active, sleepers;
+
+    if (atomic_load_explicit(&node->spin_credit, memory_order_relaxed) <= 0)
+        return false;
+    active = atomic_load_explicit(&node->control->active, memory_order_relaxed);
+    sleepers =
+        atomic_load_explicit(&node->control->sleepers, memory_order_relaxed);
+    return (int32_t)(active - sleepers) <= (int32_t)node->cores;
+}
+
+static bool
+spin(const struct dora_node *node, int64_t begin, int64_t deadline)
+{
+    int64_t end = begin + SPIN_NS;
+
+    if (deadline >= 0 && deadline < end)
+        end = deadline;
+    do {
+        for (unsigned i = 0; i < GLANCES; i++) {
+            if (dora__inputs_glance(node))
+                return true;
+            dora__pause();
+        }
+    } while (dora__now() < end);
+    return false;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+static int
+sleep_until(struct dora_node *node, int64_t deadline)
+{
+    for (;;) {
+        uint32_t word = dora__bell_arm(&node->shared->bell);
+        int64_t due;
+        int result;
+
+        if (dora__inputs_look(node, &due))
+            return 0;
+        result = dora__node_sleep(node, word, earlier(deadline, due));
+        if (result == -EINTR)
+            return result;
+        if (deadline >= 0 && dora__now() >= deadline)
+            return dora__inputs_look(node, &due) ? 0 : -ETIMEDOUT;
+    }
+}
+
+static void
+remember(struct dora_node *node, int64_t waited)
+{
+    int credit = atomic_load_explicit(&node->spin_credit, memory_order_relaxed);
+
+    credit += waited < SHORT_WAIT_NS ? 1 : -2;
+    if (credit < 0)
+        credit = 0;
+    if (credit > CREDIT_LIMIT)
+        credit = CREDIT_LIMIT;
+    atomic_store_explicit(&node->spin_credit, credit, memory_order_relaxed);
+}
+
+int
+dora__node_wait_until(struct dora_node *node, int64_t deadline)
+{
+    int64_t begin = dora__now();
+    int64_t due;
+    int result;
+
+    if (may_spin(node) && spin(node, begin, deadline) &&
+        dora__inputs_look(node, &due))
+        result = 0;
+    else
+        result = sleep_until(node, deadline);
+    remember(node, dora__now() - begin);
+    return result;
+}
+
+int
+dora_node_wait(struct dora_node *node, int64_t timeout_ns)
+{
+    int64_t due;
+
+    if (!dora__node_alive(node) || dora__inputs_look(node, &due))
+        return 0;
+    if (timeout_ns == 0)
+        return -ETIMEDOUT;
+    return dora__node_wait_until(node, dora__deadline(timeout_ns));
+}
+
+int
+dora_node_next(struct dora_node *node, int64_t timeout_ns,
+               struct dora_event *ret_event)
+{
+    int result = dora__inputs_take(node, ret_event);
+    int64_t deadline;
+
+    if (result != 0 || timeout_ns == 0)
+        return result;
+    deadline = dora__deadline(timeout_ns);
+    do {
+        result = dora__node_wait_until(node, deadline);
+        if (result == -ETIMEDOUT)
+            return 0;
+        if (result < 0)
+            return result;
+        result = dora__inputs_take(node, ret_event);
+    } while (result == 0);
+    return result;
+}

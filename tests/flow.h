@@ -1,0 +1,54 @@
+/* flow.h - a small dataflow's memory for tests, planned by hand.
+ *
+ *     struct flow flow;
+ *     flow_begin(&flow, 2, 1 << 20);
+ *     flow_output(&flow, 0, "out", 64);
+ *     flow_input(&flow, 1, "in", 0, 10, 0);
+ *     flow_make(&flow);
+ *     struct dora_node *a = flow_join(&flow, 0), ...
+ *
+ * Outputs and inputs are added in the order of their nodes; nodes are named
+ * "n0", "n1"... */
+#ifndef DORA_TESTS_FLOW_H
+#define DORA_TESTS_FLOW_H
+
+#include "node.h"
+#include "plan.h"
+
+enum { FLOW_NODES = 16, FLOW_OUTPUTS = 16, FLOW_INPUTS = 32 };
+
+enum { FLOW_TWO_RINGS = 1, FLOW_BACKPRESSURE = 2 };
+
+struct flow {
+    struct dora__graph graph;
+    struct dora__graph_node graph_nodes[FLOW_NODES];
+    struct dora__graph_output graph_outputs[FLOW_OUTPUTS];
+    struct dora__graph_input graph_inputs[FLOW_INPUTS];
+    char node_ids[FLOW_NODES][8];
+    struct dora__plan plan;
+    struct dora__plan_node nodes[FLOW_NODES];
+    struct dora__plan_output outputs[FLOW_OUTPUTS];
+    struct dora__plan_input inputs[FLOW_INPUTS];
+    struct dora__plane plane;
+};
+
+void flow_begin(struct flow *flow, uint32_t nodes, uint64_t heap_limit);
+/* Returns the number of the output in the plan. */
+uint32_t flow_output(struct flow *flow, uint32_t node, const char *id,
+                     uint32_t record_limit);
+/* Return the number of the input in the plan. */
+uint32_t flow_input(struct flow *flow, uint32_t node, const char *id,
+                    uint32_t output, uint32_t bound, unsigned flags);
+uint32_t flow_timer(struct flow *flow, uint32_t node, const char *id,
+                    int64_t period_ns, uint32_t bound);
+/* Creates the plane. */
+void flow_make(struct flow *flow);
+/* Attaches; does not wait at the barrier. */
+struct dora_node *flow_attach(struct flow *flow, uint32_t node);
+/* Attaches every node and opens the barrier. */
+void flow_open(struct flow *flow, struct dora_node **ret_nodes);
+void flow_end(struct flow *flow);
+
+struct dora__edge_counts flow_counts(const struct flow *flow, uint32_t input);
+
+#endif
