@@ -220,8 +220,11 @@ take_loan(struct dora_node *node, int output, size_t size,
           const struct dora_metadata *metadata,
           const struct dora__py_payload *payload, struct dora_loan **ret_loan)
 {
-    struct dora_error err = {0};
-    int r = try_loan(node, output, size, metadata, payload, 0, ret_loan, &err);
+    struct dora_error err; /* a kilobyte: not zeroed for each message */
+    int r;
+
+    err.text[0] = '\0';
+    r = try_loan(node, output, size, metadata, payload, 0, ret_loan, &err);
 
     while (r == -ETIMEDOUT || r == -EINTR) {
         if (r == -EINTR && PyErr_CheckSignals() < 0)
@@ -239,8 +242,11 @@ take_loan(struct dora_node *node, int output, size_t size,
 int
 dora__py_send_loan(struct dora_loan *loan)
 {
-    struct dora_error err = {0};
-    int r = dora_loan_send(loan, 0, &err);
+    struct dora_error err; /* as above */
+    int r;
+
+    err.text[0] = '\0';
+    r = dora_loan_send(loan, 0, &err);
 
     while (r == -ETIMEDOUT || r == -EINTR) {
         if (r == -EINTR && PyErr_CheckSignals() < 0)
