@@ -286,8 +286,8 @@ send_payload(struct dora__py_node *self, int output,
     }
     if (r < 0)
         return -1;
-    if (payload->sample == NULL && payload->size > 0)
-        memcpy(dora_loan_data(loan), payload->data, payload->size);
+    if (payload->sample == NULL)
+        dora__loan_fill(loan, payload->data, payload->size);
     r = dora__py_send_loan(loan);
     dora_loan_drop(loan);
     return r;

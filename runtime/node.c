@@ -195,6 +195,7 @@ dora__node_attach(const struct dora__attachment *attachment,
         return dora__fail(err, ENOMEM, "no memory for a node");
     memset(node, 0, sizeof *node);
     node->control_fd = node->heaps_fd = node->doorbell_fd = -1;
+    node->log_fd = STDOUT_FILENO;
     atomic_init(&node->users, 1);
     (void)pthread_mutex_init(&node->send, NULL);
     (void)pthread_mutex_init(&node->receive, NULL);

@@ -66,6 +66,9 @@ int dora__node_loan_slice(struct dora_node *node, int output,
                           size_t metadata_size, int64_t timeout_ns,
                           struct dora_loan **ret_loan, struct dora_error *err);
 
+/* Copies into the bytes of a loan, and counts it as copied. */
+void dora__loan_fill(struct dora_loan *loan, const void *data, size_t size);
+
 /* The held sample that contains [data, data + size), or NULL: how a slice of a
  * received value is sent on by reference. Adds a reference. */
 struct dora_sample *dora__node_find_sample(struct dora_node *node,

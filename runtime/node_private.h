@@ -111,6 +111,7 @@ struct dora_node {
     struct dora__shared_node *shared;
     size_t control_size;
     int control_fd, heaps_fd, doorbell_fd;
+    int log_fd; /* not ours */
     uint32_t number;
     uint32_t incarnation;
     uint32_t fork_generation;

@@ -230,6 +230,12 @@ dora__node_find_sample(struct dora_node *node, const void *data, size_t size)
     return sample;
 }
 
+const void *
+dora__sample_data(const struct dora_sample *sample)
+{
+    return sample->data;
+}
+
 uint64_t
 dora__sample_offset(const struct dora_sample *sample)
 {

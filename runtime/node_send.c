@@ -309,6 +309,16 @@ send_through(struct dora_loan *loan, struct dora_error *err)
     return result;
 }
 
+void
+dora__loan_fill(struct dora_loan *loan, const void *data, size_t size)
+{
+    if (size == 0)
+        return;
+    memcpy(loan->data, data, size);
+    atomic_fetch_add_explicit(&loan->node->shared->copied_in, size,
+                              memory_order_relaxed);
+}
+
 int
 dora_node_send(struct dora_node *node, int output, const void *data,
                size_t size, const void *metadata, size_t metadata_size,
@@ -333,10 +343,7 @@ dora_node_send(struct dora_node *node, int output, const void *data,
     while (result == -EINTR);
     if (result < 0)
         return result;
-    if (size > 0)
-        memcpy(loan.data, data, size);
-    atomic_fetch_add_explicit(&node->shared->copied_in, size,
-                              memory_order_relaxed);
+    dora__loan_fill(&loan, data, size);
     result = send_through(&loan, err);
     end_loan(&loan);
     return result;

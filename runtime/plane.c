@@ -420,3 +420,9 @@ dora__plane_fail(struct dora__plane *plane, const char *culprit)
     (void)leave_waiting(control, DORA__FLOW_FAILED);
     ring_everybody(control);
 }
+
+unsigned
+dora_layout_version(void)
+{
+    return DORA__FORMAT;
+}
