@@ -377,8 +377,7 @@ dora__node_detach(struct dora_node *node)
     if (node == NULL)
         return;
     dora__node_close(node);
-    if (dora__node_alive(node))
-        dora__node_unuse(node);
+    dora__node_unuse(node);
 }
 
 /* --- questions

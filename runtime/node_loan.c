@@ -756,9 +756,14 @@ dora_loan_drop(struct dora_loan *loan)
     struct dora_node *node;
     bool awaited;
 
-    if (loan == NULL || !dora__node_alive(loan->node))
+    if (loan == NULL)
         return;
     node = loan->node;
+    if (!dora__node_alive(node)) {
+        free(loan);
+        dora__node_unuse(node);
+        return;
+    }
     (void)pthread_mutex_lock(&node->send);
     dora__loan_end(loan);
     loan->next = node->free_loans;

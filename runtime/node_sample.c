@@ -187,15 +187,28 @@ sample_end(struct dora_sample *sample)
     dora__node_unuse(node);
 }
 
+/* In a forked child: the record is its parent's, and so may the lock be. */
+static void
+sample_forget(struct dora_sample *sample)
+{
+    struct dora_node *node = sample->node;
+
+    free(sample->copy);
+    free(sample);
+    dora__node_unuse(node);
+}
+
 void
 dora_sample_unref(struct dora_sample *sample)
 {
-    if (sample == NULL || !dora__node_alive(sample->node))
-        return;
     /* Release our use, acquire everybody's. */
-    if (atomic_fetch_sub_explicit(&sample->references, 1,
-                                  memory_order_acq_rel) == 1)
+    if (sample == NULL || atomic_fetch_sub_explicit(&sample->references, 1,
+                                                    memory_order_acq_rel) != 1)
+        return;
+    if (dora__node_alive(sample->node))
         sample_end(sample);
+    else
+        sample_forget(sample);
 }
 
 /* False: the last reference is being dropped. */

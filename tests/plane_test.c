@@ -614,7 +614,7 @@ static void
 test_plane_restart_keeps_queues_and_blocks(void **state)
 {
     struct flow flow;
-    struct dora_node *nodes[2];
+    struct dora_node *nodes[2], *dead;
     struct dora_event held;
     uint64_t zero = 0;
 
@@ -623,8 +623,10 @@ test_plane_restart_keeps_queues_and_blocks(void **state)
     send_number(nodes[0], 0, 0);
     assert_int_equal(dora_node_next(nodes[1], 0, &held), 1);
     send_number(nodes[0], 0, 1);
-    dora__node_orphan(nodes[0]); /* dies without a word */
+    dead = nodes[0];
+    dora__node_orphan(dead); /* dies without a word */
     assert_int_equal(dora__plane_node_died(&flow.plane, 0, true, "crash"), 0);
+    dora__node_detach(dead);
     nodes[0] = flow_attach(&flow, 0);
     assert_int_equal(dora__node_restart_count(nodes[0]), 1);
     assert_int_equal(dora__node_join(nodes[0], 0, NULL), 0);
@@ -643,8 +645,11 @@ test_plane_restart_keeps_queues_and_blocks(void **state)
     send_number(nodes[0], 0, 100);
     send_number(nodes[0], 0, 101);
     assert_int_equal(dora_node_next(nodes[1], 0, &held), 1);
-    dora__node_orphan(nodes[1]);
+    dead = nodes[1];
+    dora__node_orphan(dead);
     assert_int_equal(dora__plane_node_died(&flow.plane, 1, true, NULL), 0);
+    dora_sample_unref(held.sample);
+    dora__node_detach(dead);
     nodes[1] = flow_attach(&flow, 1);
     assert_int_equal(next_number(nodes[1]), 101);
     dora__node_close(nodes[0]);
