@@ -48,8 +48,7 @@ read_text(const char *path, size_t limit, char **ret_text)
     return 0;
 }
 
-/* --- the table
- * ---------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------ */
 
 static int
 parse_line(char *line, struct dora__python_build *build)
@@ -148,8 +147,7 @@ find_build(const struct dora__python_table *table, const char *path)
     return NULL;
 }
 
-/* --- virtual environments
- * ----------------------------------------------------- */
+/* --- virtual environments ------------------------------------------------- */
 
 /* The value in "key = value" lines, cut out of `text`; NULL: none. */
 static const char *
@@ -234,8 +232,7 @@ find_by_config(const struct dora__python_table *table, const char *executable,
     return result;
 }
 
-/* --- first lines of scripts
- * ---------------------------------------------------- */
+/* --- first lines of scripts ----------------------------------------------- */
 
 bool
 dora__python_named(const char *path)
@@ -326,8 +323,7 @@ dora__python_shebang(const char *path, char **ret_interpreter)
     return 0;
 }
 
-/* --- finding out
- * ---------------------------------------------------------------- */
+/* --- finding out ---------------------------------------------------------- */
 
 static int
 identify_by_asking(const struct dora__python_table *table, const char *path,

@@ -145,8 +145,7 @@ dora__python_ask(const char *path, const struct dora__python_place *place,
     return parse_answer(text, ret_answer);
 }
 
-/* --- pyenv
- * ------------------------------------------------------------------------ */
+/* --- pyenv ---------------------------------------------------------------- */
 
 /* First word of the first line that says something; false: no such file. */
 static bool

@@ -81,8 +81,7 @@ claim(const struct dora__graph_node *node, const struct dora__site *site)
     return true;
 }
 
-/* --- what runs
- * ------------------------------------------------------------------ */
+/* --- what runs ------------------------------------------------------------ */
 
 static int
 find_script(struct job *job, struct dora_error *err)
@@ -148,8 +147,7 @@ find_what(struct job *job, struct dora_error *err)
     return job->named ? 0 : -ENOMEM;
 }
 
-/* --- which interpreter
- * ------------------------------------------------------------ */
+/* --- which interpreter ---------------------------------------------------- */
 
 /* The program `name` means; a directory stands for the environment it holds. */
 static int
@@ -344,8 +342,7 @@ identify(struct job *job, struct dora_error *err)
     return request->required ? refuse(job, err) : give_way(job);
 }
 
-/* --- what to execute
- * ---------------------------------------------------------------- */
+/* --- what to execute ------------------------------------------------------ */
 
 static int
 fill_argv(const struct job *job, struct dora__launch *launch)

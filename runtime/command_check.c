@@ -51,8 +51,7 @@ command_load(const struct command *command, const struct dora_options *options,
     return result < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
-/* --- check
- * ------------------------------------------------------------------------- */
+/* --- check ---------------------------------------------------------------- */
 
 enum { COLUMNS = 5 };
 
@@ -127,8 +126,7 @@ command_check(const struct command *command)
     return STATUS_OK;
 }
 
-/* --- graph
- * ------------------------------------------------------------------------- */
+/* --- graph ---------------------------------------------------------------- */
 
 int
 command_graph(const struct command *command)
@@ -151,8 +149,7 @@ command_graph(const struct command *command)
     return status;
 }
 
-/* --- version
- * ------------------------------------------------------------------------ */
+/* --- version -------------------------------------------------------------- */
 
 /* The table of builds, a line each: version, interpreter, dora-python. */
 static void

@@ -71,8 +71,7 @@ const char command_help[] =
     "Exit status: 0 all nodes succeeded, 1 a node or the file failed, 2 the\n"
     "command line is wrong.\n";
 
-/* --- words that are nearly right
- * ----------------------------------------------- */
+/* --- words that are nearly right ------------------------------------------ */
 
 enum { MAX_WORD = 40 };
 
@@ -127,8 +126,7 @@ nearest(const char *word, size_t size, const char *const *list)
     return best;
 }
 
-/* --- values
- * ---------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------- */
 
 static int64_t
 unit_ns(const char *unit, size_t size)
@@ -259,8 +257,7 @@ parse_boolean(const char *text, int *ret_choice)
     return 0;
 }
 
-/* --- options
- * --------------------------------------------------------------------- */
+/* --- options -------------------------------------------------------------- */
 
 enum option {
     OPTION_STOP_AFTER,
@@ -376,8 +373,7 @@ parse_option(char ***at, struct command *command, struct dora_error *err)
     return 0;
 }
 
-/* --- the whole line
- * ---------------------------------------------------------------- */
+/* --- the whole line ------------------------------------------------------- */
 
 static const char *const verbs[] = {"run", "check", "graph", NULL};
 

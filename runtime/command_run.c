@@ -52,8 +52,7 @@ struct run_state {
     struct dora_error err;
 };
 
-/* --- signals
- * ------------------------------------------------------------------------ */
+/* --- signals -------------------------------------------------------------- */
 
 static void
 act_on_signal(int number)
@@ -144,8 +143,7 @@ signal_text(int number)
     }
 }
 
-/* --- while it runs
- * -------------------------------------------------------------------- */
+/* --- while it runs -------------------------------------------------------- */
 
 static void
 hear(void *arg, const struct dora_log_record *record)
@@ -240,8 +238,7 @@ supervise(struct run_state *state)
     look_at_signals(state);
 }
 
-/* --- beginning and end
- * ------------------------------------------------------------------ */
+/* --- beginning and end ---------------------------------------------------- */
 
 static int
 complain(const char *what, const char *why)

@@ -76,8 +76,7 @@ watch_stopping(struct watch *watch, int64_t now)
     watch->next_word = now + FIRST_WORD;
 }
 
-/* --- waiting
- * ----------------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------- */
 
 static bool
 is_awaited(const struct watch *watch, const struct dora_node_stats *stats)
@@ -128,8 +127,7 @@ say_awaited(struct watch *watch, int64_t now)
     free(names.text);
 }
 
-/* --- losses
- * -------------------------------------------------------------------------- */
+/* --- losses --------------------------------------------------------------- */
 
 static void
 say_loss(struct watch *watch, struct loss *loss,

@@ -8,8 +8,7 @@
 
 #include "base.h"
 
-/* --- while it runs ---------------------------------------------------------
- */
+/* --- while it runs -------------------------------------------------------- */
 
 struct screen;
 
@@ -33,8 +32,7 @@ bool screen_gone(struct screen *screen);
  * is for how long nothing may move. The end of the screen. */
 void screen_close(struct screen *screen, int64_t patience_ns);
 
-/* --- the last words of nodes -------------------------------------------------
- */
+/* --- the last words of nodes ---------------------------------------------- */
 
 /* What each node wrote to standard error at last. */
 struct words;
@@ -48,8 +46,7 @@ void words_hear(struct words *words, const struct dora_log_record *record);
 bool words_tail(const struct words *words, const char *node,
                 struct dora__text *out);
 
-/* --- how it ended
- * -------------------------------------------------------------- */
+/* --- how it ended --------------------------------------------------------- */
 
 /* How a run went, besides what its dataflow knows. */
 struct run {
@@ -74,8 +71,7 @@ void print_report(struct dora_dataflow *flow, const struct run *run,
 /* "1.25 s", "3 min 20 s" */
 void print_duration(int64_t ns, struct dora__text *out);
 
-/* --- complaints about a file
- * ---------------------------------------------------- */
+/* --- complaints about a file ---------------------------------------------- */
 
 /* Collects what a dora_problem_sink is told. Zero to begin. */
 struct problems {

@@ -79,8 +79,7 @@ is_root_cause(const struct dora_node_stats *stats)
     }
 }
 
-/* --- the failure block
- * -------------------------------------------------------------- */
+/* --- the failure block ---------------------------------------------------- */
 
 static void
 print_culprit(const struct dora_node_stats *stats, const struct words *words,
@@ -123,8 +122,7 @@ print_failure(struct dora_dataflow *flow, const struct words *words,
         dora__text_printf(out, "All that the nodes wrote is in %s\n", logs);
 }
 
-/* --- the summary
- * ----------------------------------------------------------------------- */
+/* --- the summary ---------------------------------------------------------- */
 
 static void
 print_node(const struct dora_node_stats *stats, int width, int64_t duration,

@@ -52,8 +52,7 @@ struct screen {
     char clock[16];
 };
 
-/* --- the queue
- * ------------------------------------------------------------------- */
+/* --- the queue ------------------------------------------------------------ */
 
 /* Appends to the buffer; false: no memory, and nothing is changed. */
 static bool
@@ -138,8 +137,7 @@ enqueue(struct screen *screen, int fd, const char *text, size_t size)
     (void)pthread_mutex_unlock(&screen->lock);
 }
 
-/* --- the thread
- * -------------------------------------------------------------------- */
+/* --- the thread ----------------------------------------------------------- */
 
 static void
 count_written(struct screen *screen, size_t size)
@@ -241,9 +239,7 @@ drain(void *arg)
     return NULL;
 }
 
-/* --- lines
- * ---------------------------------------------------------------------------
- */
+/* --- lines ---------------------------------------------------------------- */
 
 #define RESET "\033[0m"
 #define DIM "\033[2m"
@@ -381,8 +377,7 @@ screen_say(struct screen *screen, const char *format, ...)
     enqueue(screen, STDERR_FILENO, text, (size_t)size);
 }
 
-/* --- beginning and end
- * ------------------------------------------------------------------ */
+/* --- beginning and end ---------------------------------------------------- */
 
 bool
 print_colours(int fd)

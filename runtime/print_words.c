@@ -102,8 +102,7 @@ words_hear(struct words *words, const struct dora_log_record *record)
     (void)pthread_mutex_unlock(&words->lock);
 }
 
-/* --- what tells most
- * ------------------------------------------------------------- */
+/* --- what tells most ------------------------------------------------------ */
 
 static const char *
 line_at(const struct voice *voice, size_t number)

@@ -179,8 +179,7 @@ test_executable_environment_takes_whole_names(void **state)
     assert_null(dora__environment_get(NULL, "HOME"));
 }
 
-/* --- nodes
- * --------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------- */
 
 static char *arguments[] = {(char *)"-v", (char *)"two words", NULL};
 

@@ -1,198 +1,17 @@
 /* interpreter_test.c - which interpreter a Python node gets, and which build of
- * dora-python belongs to it. The interpreters are made up: files that a table
- * names, links to them, and scripts that answer as a Python would. */
+ * dora-python belongs to it. */
 #include "../pyapi/interpreter.h"
 #include "fault.h"
-#include "kind.h"
+#include "pythons.h"
 
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-/* Below the root: libexec/ with the table, base1/ and base2/ whose python3 were
- * built for, other/python3 that was not, flow/ with the dataflow. */
-struct world {
-    char root[64], libexec[96], flow[96];
-    char environment_text[4][256];
-    const char *environment[5];
-    struct dora__site site;
-    struct dora__launch launch;
-    struct dora_error err;
-    char path[512]; /* of below() */
-};
-
-static const char *
-below(struct world *world, const char *name)
-{
-    (void)snprintf(world->path, sizeof world->path, "%s/%s", world->root, name);
-    return world->path;
-}
-
-/* Makes the directories of a path too. */
-static void
-make_file(struct world *world, const char *name, mode_t mode, const char *text)
-{
-    char path[512];
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "%s", below(world, name));
-    for (char *at = path + strlen(world->root) + 1; (at = strchr(at, '/'));
-         at++) {
-        *at = '\0';
-        (void)mkdir(path, 0755);
-        *at = '/';
-    }
-    (void)unlink(path);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    (void)fputs(text, file);
-    (void)fclose(file);
-    assert_int_equal(chmod(path, mode), 0);
-}
-
-/* `name` links to `target`, both below the root. */
-static void
-make_link(struct world *world, const char *name, const char *target)
-{
-    char path[512];
-
-    make_file(world, name, 0644, "");
-    (void)snprintf(path, sizeof path, "%s", below(world, name));
-    (void)unlink(path);
-    assert_int_equal(symlink(below(world, target), path), 0);
-}
-
-static void
-set_variable(struct world *world, const char *name, const char *value)
-{
-    size_t i = 0;
-
-    while (world->environment[i] &&
-           strncmp(world->environment[i], name, strlen(name)) != 0)
-        i++;
-    assert_true(i < DORA_COUNT(world->environment_text));
-    (void)snprintf(world->environment_text[i], 256, "%s=%s", name, value);
-    world->environment[i] = world->environment_text[i];
-}
-
-static void
-set_table(struct world *world)
-{
-    char text[1024];
-
-    (void)snprintf(text, sizeof text,
-                   "cp311-base1\t3.11.2\t%s/base1/python3.11\t%s/libexec/one\n"
-                   "cp313-base2\t3.13.0\t%s/base2/python3.13\t%s/libexec/two\n",
-                   world->root, world->root, world->root, world->root);
-    make_file(world, "libexec/pythons", 0644, text);
-}
-
-static int
-setup(void **state)
-{
-    struct world *world = calloc(1, sizeof *world);
-
-    (void)snprintf(world->root, sizeof world->root,
-                   "/tmp/dora-interpreter-XXXXXX");
-    assert_non_null(mkdtemp(world->root));
-    (void)snprintf(world->libexec, sizeof world->libexec, "%s/libexec",
-                   world->root);
-    (void)snprintf(world->flow, sizeof world->flow, "%s/flow", world->root);
-    set_table(world);
-    make_file(world, "libexec/one", 0755, "");
-    make_file(world, "libexec/two", 0755, "");
-    make_file(world, "base1/python3.11", 0755, "\177ELF 1");
-    make_link(world, "base1/python3", "base1/python3.11");
-    make_file(world, "base2/python3.13", 0755, "\177ELF 2");
-    make_file(world, "other/python3", 0755, "\177ELF 3");
-    make_file(world, "flow/node.py", 0644, "");
-    set_variable(world, "PATH", below(world, "base1"));
-    world->site = (struct dora__site){
-        .libexec = world->libexec,
-        .directory = world->flow,
-        .environment = world->environment,
-    };
-    *state = world;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct world *world = *state;
-    char command[128];
-
-    dora__launch_fini(&world->launch);
-    (void)snprintf(command, sizeof command, "rm -r %s", world->root);
-    assert_int_equal(system(command), 0);
-    free(world);
-    return 0;
-}
-
-static struct dora__graph_node
-node_of(const char *path, const char *python)
-{
-    return (struct dora__graph_node){
-        .id = (char *)"plot", .path = (char *)path, .python = (char *)python};
-}
-
-static int
-resolve(struct world *world, const struct dora__graph_node *node)
-{
-    dora__launch_fini(&world->launch);
-    world->err.text[0] = '\0';
-    assert_true(dora_python.claims(node, &world->site));
-    return dora_python.resolve(node, &world->site, &world->launch, &world->err);
-}
-
-/* The node runs on `program` (of libexec) as the interpreter `executable`. */
-static void
-assert_runs(struct world *world, const struct dora__graph_node *node,
-            const char *program, const char *executable)
-{
-    if (resolve(world, node) < 0)
-        fail_msg("%s", world->err.text);
-    assert_string_equal(world->launch.program, below(world, program));
-    assert_string_equal(world->launch.argv[0], below(world, executable));
-    assert_string_equal(world->launch.argv[1], "-u");
-    assert_non_null(strstr(world->launch.interpreter, world->path));
-}
-
-static void
-assert_reason(struct world *world, const char *word)
-{
-    if (!strstr(world->launch.reason, word))
-        fail_msg("no `%s` in: %s", word, world->launch.reason);
-}
-
-static void
-assert_refused(struct world *world, const struct dora__graph_node *node,
-               const char *word)
-{
-    assert_true(resolve(world, node) < 0);
-    if (!strstr(world->err.text, word) || !strstr(world->err.text, "`plot`"))
-        fail_msg("no `%s` in: %s", word, world->err.text);
-}
-
-/* A script that answers as the interpreter `base` would. */
-static void
-make_wrapper(struct world *world, const char *name, const char *base,
-             const char *version)
-{
-    char text[1024];
-
-    (void)snprintf(text, sizeof text,
-                   "#!/bin/sh\nprintf '%%s\\n' '%s/%s' '%s/%s' %s\n",
-                   world->root, base, world->root, base, version);
-    make_file(world, name, 0755, text);
-}
-
-/* --- which one
- * ------------------------------------------------------------------- */
+/* --- which one ------------------------------------------------------------ */
 
 static void
 test_interpreter_default_is_python3_on_path(void **state)
@@ -380,51 +199,6 @@ test_interpreter_pyenv_shim_is_read_and_not_run(void **state)
     assert_runs(world, &node, "libexec/one", "base1/python3.11");
 }
 
-/* --- which nodes
- * ----------------------------------------------------------------- */
-
-static void
-test_interpreter_claims_what_is_python(void **state)
-{
-    struct world *world = *state;
-    static const struct {
-        const char *path;
-        bool claimed;
-    } cases[] = {
-        {"node.py", true},
-        {"missing.py", true},
-        {"python", true},
-        {"python3", true},
-        {"python3.12", true},
-        {"/usr/bin/python3.13t", true},
-        {"./venv/bin/python", true},
-        {"tool", true},
-        {"pip-tool", true},
-        {"env-tool", true},
-        {"sh-tool", false},
-        {"python-config", false},
-        {"shell", false},
-        {"dynamic", false},
-        {".py", false},
-        {"nobody", false},
-        {"data", false},
-    };
-
-    make_file(world, "flow/tool", 0755, "#!/usr/bin/python3\n");
-    make_file(world, "flow/pip-tool", 0755,
-              "#!/bin/sh\n'''exec' \"/a b/python3\" \"$0\" \"$@\"\n' '''\n");
-    make_file(world, "flow/env-tool", 0755, "#! /usr/bin/env -S python3 -u\n");
-    make_file(world, "flow/sh-tool", 0755, "#!/bin/sh\npython3 x\n");
-    make_file(world, "flow/python-config", 0755, "#!/bin/sh\n");
-    make_file(world, "flow/data", 0644, "#!/usr/bin/python3\n");
-    for (size_t i = 0; i < DORA_COUNT(cases); i++) {
-        struct dora__graph_node node = node_of(cases[i].path, NULL);
-
-        if (dora_python.claims(&node, &world->site) != cases[i].claimed)
-            fail_msg("%s", cases[i].path);
-    }
-}
-
 static void
 test_interpreter_shebang_is_read_in_all_its_forms(void **state)
 {
@@ -460,75 +234,7 @@ test_interpreter_shebang_is_read_in_all_its_forms(void **state)
     }
 }
 
-static void
-test_interpreter_console_script_runs_on_its_own(void **state)
-{
-    struct world *world = *state;
-    struct dora__graph_node node = node_of("tool", NULL);
-    char text[512];
-
-    (void)snprintf(text, sizeof text, "#!%s/base2/python3.13\n", world->root);
-    make_file(world, "flow/tool", 0755, text);
-    assert_runs(world, &node, "libexec/two", "base2/python3.13");
-    assert_string_equal(world->launch.argv[2], below(world, "flow/tool"));
-    assert_reason(world, "first line");
-    make_file(world, "flow/tool", 0755, "#!/usr/bin/env python3\n");
-    assert_runs(world, &node, "libexec/one", "base1/python3");
-}
-
-static void
-test_interpreter_as_path_takes_its_arguments(void **state)
-{
-    struct world *world = *state;
-    struct dora__graph_node node = node_of("python", NULL);
-    char *args[] = {(char *)"-m", (char *)"pkg.mod", (char *)"a b", NULL};
-
-    assert_refused(world, &node, "needs `args`");
-    node.args = args;
-    node.arg_count = 3;
-    assert_runs(world, &node, "libexec/one", "base1/python3");
-    assert_string_equal(world->launch.argv[2], "-m");
-    assert_string_equal(world->launch.argv[3], "pkg.mod");
-    assert_string_equal(world->launch.argv[4], "a b");
-    assert_null(world->launch.argv[5]);
-    node.python = (char *)"../base2/python3.13";
-    assert_runs(world, &node, "libexec/two", "flow/../base2/python3.13");
-    node.path = (char *)"../base2/python3.13";
-    assert_refused(world, &node, "both `path` and `python`");
-    node.python = NULL;
-    assert_runs(world, &node, "libexec/two", "flow/../base2/python3.13");
-    assert_reason(world, "`path` of the node");
-}
-
-static void
-test_interpreter_script_that_is_missing_is_said(void **state)
-{
-    struct world *world = *state;
-    struct dora__graph_node node = node_of("gone.py", NULL);
-
-    assert_refused(world, &node, "could not find source path `gone.py`");
-    node.build = (char *)"make gone.py";
-    assert_runs(world, &node, "libexec/one", "base1/python3");
-    node = node_of("dir.py", NULL);
-    make_file(world, "flow/dir.py/x", 0644, "");
-    assert_refused(world, &node, "not a file that can be read");
-}
-
-static void
-test_interpreter_in_host_tier_is_refused(void **state)
-{
-    struct world *world = *state;
-    struct dora__graph_node node = node_of("node.py", NULL);
-
-    node.isolation = DORA__ISOLATION_INTERPRETER;
-    assert_refused(world, &node, "isolation: interpreter");
-    node.isolation = DORA__ISOLATION_PROCESS;
-    assert_runs(world, &node, "libexec/one", "base1/python3");
-    assert_reason(world, "isolation: process");
-}
-
-/* --- the table
- * --------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------ */
 
 static void
 test_interpreter_table_that_is_wrong_is_said(void **state)
@@ -599,8 +305,6 @@ test_interpreter_survives_want_of_memory(void **state)
     assert_true(n > 20);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int
 main(void)
 {
@@ -616,12 +320,7 @@ main(void)
         IN_WORLD(test_interpreter_that_is_none_is_refused),
         IN_WORLD(test_interpreter_wrapper_is_asked),
         IN_WORLD(test_interpreter_pyenv_shim_is_read_and_not_run),
-        IN_WORLD(test_interpreter_claims_what_is_python),
         IN_WORLD(test_interpreter_shebang_is_read_in_all_its_forms),
-        IN_WORLD(test_interpreter_console_script_runs_on_its_own),
-        IN_WORLD(test_interpreter_as_path_takes_its_arguments),
-        IN_WORLD(test_interpreter_script_that_is_missing_is_said),
-        IN_WORLD(test_interpreter_in_host_tier_is_refused),
         IN_WORLD(test_interpreter_table_that_is_wrong_is_said),
         IN_WORLD(test_interpreter_without_its_program_is_said),
         IN_WORLD(test_interpreter_builds_are_listed),

@@ -1,0 +1,133 @@
+/* launcher_test.c - which nodes are Python, and what is executed for them. */
+#include "pythons.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void
+test_launcher_claims_what_is_python(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *path;
+        bool claimed;
+    } cases[] = {
+        {"node.py", true},
+        {"missing.py", true},
+        {"python", true},
+        {"python3", true},
+        {"python3.12", true},
+        {"/usr/bin/python3.13t", true},
+        {"./venv/bin/python", true},
+        {"tool", true},
+        {"pip-tool", true},
+        {"env-tool", true},
+        {"sh-tool", false},
+        {"python-config", false},
+        {"shell", false},
+        {"dynamic", false},
+        {".py", false},
+        {"nobody", false},
+        {"data", false},
+    };
+
+    make_file(world, "flow/tool", 0755, "#!/usr/bin/python3\n");
+    make_file(world, "flow/pip-tool", 0755,
+              "#!/bin/sh\n'''exec' \"/a b/python3\" \"$0\" \"$@\"\n' '''\n");
+    make_file(world, "flow/env-tool", 0755, "#! /usr/bin/env -S python3 -u\n");
+    make_file(world, "flow/sh-tool", 0755, "#!/bin/sh\npython3 x\n");
+    make_file(world, "flow/python-config", 0755, "#!/bin/sh\n");
+    make_file(world, "flow/data", 0644, "#!/usr/bin/python3\n");
+    for (size_t i = 0; i < DORA_COUNT(cases); i++) {
+        struct dora__graph_node node = node_of(cases[i].path, NULL);
+
+        if (dora_python.claims(&node, &world->site) != cases[i].claimed)
+            fail_msg("%s", cases[i].path);
+    }
+}
+
+static void
+test_launcher_console_script_runs_on_its_own(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("tool", NULL);
+    char text[512];
+
+    (void)snprintf(text, sizeof text, "#!%s/base2/python3.13\n", world->root);
+    make_file(world, "flow/tool", 0755, text);
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+    assert_string_equal(world->launch.argv[2], below(world, "flow/tool"));
+    assert_reason(world, "first line");
+    make_file(world, "flow/tool", 0755, "#!/usr/bin/env python3\n");
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+}
+
+static void
+test_launcher_as_path_takes_its_arguments(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("python", NULL);
+    char *args[] = {(char *)"-m", (char *)"pkg.mod", (char *)"a b", NULL};
+
+    assert_refused(world, &node, "needs `args`");
+    node.args = args;
+    node.arg_count = 3;
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+    assert_string_equal(world->launch.argv[2], "-m");
+    assert_string_equal(world->launch.argv[3], "pkg.mod");
+    assert_string_equal(world->launch.argv[4], "a b");
+    assert_null(world->launch.argv[5]);
+    node.python = (char *)"../base2/python3.13";
+    assert_runs(world, &node, "libexec/two", "flow/../base2/python3.13");
+    node.path = (char *)"../base2/python3.13";
+    assert_refused(world, &node, "both `path` and `python`");
+    node.python = NULL;
+    assert_runs(world, &node, "libexec/two", "flow/../base2/python3.13");
+    assert_reason(world, "`path` of the node");
+}
+
+static void
+test_launcher_script_that_is_missing_is_said(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("gone.py", NULL);
+
+    assert_refused(world, &node, "could not find source path `gone.py`");
+    node.build = (char *)"make gone.py";
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+    node = node_of("dir.py", NULL);
+    make_file(world, "flow/dir.py/x", 0644, "");
+    assert_refused(world, &node, "not a file that can be read");
+}
+
+static void
+test_launcher_in_host_tier_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+
+    node.isolation = DORA__ISOLATION_INTERPRETER;
+    assert_refused(world, &node, "isolation: interpreter");
+    node.isolation = DORA__ISOLATION_PROCESS;
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+    assert_reason(world, "isolation: process");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(test_launcher_claims_what_is_python),
+        IN_WORLD(test_launcher_console_script_runs_on_its_own),
+        IN_WORLD(test_launcher_as_path_takes_its_arguments),
+        IN_WORLD(test_launcher_script_that_is_missing_is_said),
+        IN_WORLD(test_launcher_in_host_tier_is_refused),
+    };
+
+    (void)alarm(120);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
