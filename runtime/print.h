@@ -12,8 +12,8 @@
 
 struct screen;
 
-/* `level`: what is shown; `wake` (eventfd, kept until screen_close) is written
- * when standard output is gone. */
+/* `level`: what is shown; `wake` (an eventfd, kept for ever) is written when
+ * standard output is gone. */
 DORA_MUST_CHECK
 int screen_open(enum dora_level level, int wake, struct screen **ret_screen,
                 struct dora_error *err);

@@ -47,6 +47,7 @@ struct screen {
     size_t skipped;
     uint64_t written; /* bytes, ever */
     bool closing, ended, gone;
+    bool abandoned; /* nobody waits for the thread: the screen is its own */
 
     time_t second; /* of the sink's thread only: the time as text */
     char clock[16];
@@ -207,12 +208,23 @@ write_buffer(struct screen *screen, const struct buffer *buffer, bool *dead)
     }
 }
 
+static void
+screen_free(struct screen *screen)
+{
+    (void)pthread_cond_destroy(&screen->work);
+    (void)pthread_cond_destroy(&screen->done);
+    (void)pthread_mutex_destroy(&screen->lock);
+    buffer_fini(&screen->fill);
+    free(screen->logs);
+    free(screen);
+}
+
 static void *
 drain(void *arg)
 {
     struct screen *screen = arg;
     struct buffer out = {0};
-    bool dead[STDERR_FILENO + 1] = {false};
+    bool dead[STDERR_FILENO + 1] = {false}, abandoned;
 
     (void)pthread_mutex_lock(&screen->lock);
     for (;;) {
@@ -233,9 +245,12 @@ drain(void *arg)
         (void)pthread_mutex_lock(&screen->lock);
     }
     screen->ended = true;
+    abandoned = screen->abandoned;
     (void)pthread_cond_signal(&screen->done);
     (void)pthread_mutex_unlock(&screen->lock);
     buffer_fini(&out);
+    if (abandoned)
+        screen_free(screen);
     return NULL;
 }
 
@@ -470,17 +485,14 @@ screen_close(struct screen *screen, int64_t patience_ns)
     screen->closing = true;
     (void)pthread_cond_signal(&screen->work);
     drained = wait_drained(screen, patience_ns);
-    (void)pthread_mutex_unlock(&screen->lock);
     if (!drained) {
-        /* It hangs in a write that may never return; the screen is its. */
+        /* It hangs in a write that may never return. */
+        screen->abandoned = true;
         (void)pthread_detach(screen->thread);
-        return;
     }
+    (void)pthread_mutex_unlock(&screen->lock);
+    if (!drained)
+        return;
     (void)pthread_join(screen->thread, NULL);
-    (void)pthread_cond_destroy(&screen->work);
-    (void)pthread_cond_destroy(&screen->done);
-    (void)pthread_mutex_destroy(&screen->lock);
-    buffer_fini(&screen->fill);
-    free(screen->logs);
-    free(screen);
+    screen_free(screen);
 }

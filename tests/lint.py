@@ -136,7 +136,8 @@ def check_test_names(path, code):
     stem = re.fullmatch(r"tests/(\w+)_test\.c", path)
     if not stem:
         return
-    for match in re.finditer(r"cmocka_unit_test\w*\(\s*(\w+)", code):
+    for match in re.finditer(r"^(?!#define).*cmocka_unit_test\w*\(\s*(\w+)",
+                             code, re.MULTILINE):
         if not match.group(1).startswith("test_%s_" % stem.group(1)):
             complain(path, line_of(code, match.start()), "%s: not test_%s_..."
                      % (match.group(1), stem.group(1)))
