@@ -1,7 +1,7 @@
 /* command_watch.c - what is said while a dataflow runs.
  *
- * Waiting: when the start or the stop takes longer than two seconds, whom it
- * waits for; again after twice the time.
+ * Waiting: when the stop takes longer than two seconds, whom it waits for;
+ * again after twice the time. (Of the start the library itself says so.)
  *
  * Losses: an edge that drops messages is named at once, then at most every ten
  * seconds with the running total, and no more once it has stopped. Counters are
@@ -25,9 +25,8 @@ struct loss {
 struct watch {
     struct dora_dataflow *flow;
     struct screen *screen;
-    int64_t since;     /* of the start, or the stop */
-    int64_t next_word; /* when to say whom we wait for; 0: no more */
-    bool stopping, said;
+    int64_t since;               /* of the stop */
+    int64_t next_word;           /* when to say whom it waits for; 0: not to */
     int64_t next_look, interval; /* at the counters */
     uint64_t moved;              /* all that was ever sent */
     struct loss *losses;         /* one per edge */
@@ -51,8 +50,6 @@ watch_new(struct dora_dataflow *flow, struct screen *screen, int64_t now,
     }
     watch->flow = flow;
     watch->screen = screen;
-    watch->since = now;
-    watch->next_word = now + FIRST_WORD;
     watch->interval = SECOND;
     watch->next_look = now + SECOND;
     *ret_watch = watch;
@@ -70,34 +67,23 @@ watch_free(struct watch *watch)
 void
 watch_stopping(struct watch *watch, int64_t now)
 {
-    watch->stopping = true;
-    watch->said = false;
     watch->since = now;
     watch->next_word = now + FIRST_WORD;
 }
 
 /* --- waiting -------------------------------------------------------------- */
 
-static bool
-is_awaited(const struct watch *watch, const struct dora_node_stats *stats)
-{
-    if (watch->stopping)
-        return stats->phase == DORA_NODE_STARTING ||
-               stats->phase == DORA_NODE_RUNNING;
-    return stats->phase == DORA_NODE_PLANNED ||
-           stats->phase == DORA_NODE_STARTING;
-}
-
-/* Their names; returns how many there are. */
+/* The names of those that run; returns how many there are. */
 static size_t
-list_awaited(const struct watch *watch, struct dora__text *out)
+list_running(const struct watch *watch, struct dora__text *out)
 {
     struct dora_node_stats stats;
     size_t count = 0;
 
     for (size_t i = 0; dora_dataflow_node_stats(watch->flow, i, &stats) == 0;
          i++) {
-        if (!is_awaited(watch, &stats))
+        if (stats.phase != DORA_NODE_STARTING &&
+            stats.phase != DORA_NODE_RUNNING)
             continue;
         if (count++ < NAMES_SHOWN)
             dora__text_printf(out, "%s%s", count > 1 ? ", " : "", stats.id);
@@ -111,19 +97,11 @@ static void
 say_awaited(struct watch *watch, int64_t now)
 {
     struct dora__text names = {0};
-    long long seconds = (long long)((now - watch->since) / SECOND);
 
-    if (list_awaited(watch, &names) == 0) {
-        if (watch->said)
-            screen_say(watch->screen, "all nodes have %s",
-                       watch->stopping ? "ended" : "started");
-        watch->next_word = 0;
-    } else if (!names.failed) {
-        screen_say(watch->screen, "waiting for %s to %s (%lld s)", names.text,
-                   watch->stopping ? "stop" : "start", seconds);
-        watch->said = true;
-        watch->next_word = now + (now - watch->since);
-    }
+    if (list_running(watch, &names) > 0 && !names.failed)
+        screen_say(watch->screen, "waiting for %s to stop (%lld s)", names.text,
+                   (long long)((now - watch->since) / SECOND));
+    watch->next_word = now + (now - watch->since);
     free(names.text);
 }
 

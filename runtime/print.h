@@ -45,6 +45,8 @@ void words_hear(struct words *words, const struct dora_log_record *record);
  * the last few lines. Whether there was any. */
 bool words_tail(const struct words *words, const char *node,
                 struct dora__text *out);
+/* What the runtime said last of the node's failure; NULL: nothing. Borrowed. */
+const char *words_verdict(const struct words *words, const char *node);
 
 /* --- how it ended --------------------------------------------------------- */
 

@@ -57,7 +57,7 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
                              "message in time");
         break;
     case DORA_EXIT_NOT_STARTED:
-        dora__text_puts(out, "could not be started");
+        dora__text_puts(out, "was not started");
         break;
     case DORA_EXIT_CONSEQUENCE:
         dora__text_puts(out, "gave up because another node had failed");
@@ -72,8 +72,9 @@ is_root_cause(const struct dora_node_stats *stats)
     case DORA_EXIT_CODE:
     case DORA_EXIT_SIGNAL:
     case DORA_EXIT_GRACE:
-    case DORA_EXIT_NOT_STARTED:
         return true;
+    case DORA_EXIT_NOT_STARTED:
+        return stats->exit_code != ECANCELED; /* else the stop came first */
     default:
         return false;
     }
@@ -85,14 +86,16 @@ static void
 print_culprit(const struct dora_node_stats *stats, const struct words *words,
               struct dora__text *out)
 {
+    const char *verdict = words_verdict(words, stats->id);
     struct dora__text tail = {0};
 
     dora__text_printf(out, "\nNode `%s` failed: ", stats->id);
-    print_exit(stats, out);
+    if (verdict)
+        dora__text_puts(out, verdict);
+    else
+        print_exit(stats, out);
     if (words_tail(words, stats->id, &tail) && !tail.failed) {
-        dora__text_puts(out, stats->exit == DORA_EXIT_NOT_STARTED
-                                 ? ":\n"
-                                 : " with stderr output:\n");
+        dora__text_puts(out, " with stderr output:\n");
         dora__text_add(out, tail.text, tail.size);
     } else {
         dora__text_puts(out, "\n");

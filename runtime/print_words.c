@@ -1,5 +1,6 @@
 /* print_words.c - what nodes wrote to standard error at last, for the failure
- * block: a node that failed has usually said why.
+ * block: a node that failed has usually said why. And what the runtime said of
+ * them at last, which is how they ended.
  *
  * Of each node at most KEPT lines are kept, each cut to LINE_LIMIT bytes. */
 #include "print.h"
@@ -14,6 +15,7 @@ struct voice {
     char *node;
     char *lines[KEPT]; /* a ring: line k is lines[k % KEPT] */
     size_t count;      /* ever */
+    char *verdict;     /* by the runtime, or NULL */
 };
 
 struct words {
@@ -44,6 +46,7 @@ words_free(struct words *words)
         next = voice->next;
         for (size_t i = 0; i < KEPT; i++)
             free(voice->lines[i]);
+        free(voice->verdict);
         free(voice->node);
         free(voice);
     }
@@ -77,29 +80,47 @@ add_voice(struct words *words, const char *node)
     return voice;
 }
 
-void
-words_hear(struct words *words, const struct dora_log_record *record)
+/* Where the line is to be kept: NULL if it tells nothing. */
+static char **
+place_for(struct words *words, const struct dora_log_record *record)
 {
+    bool verdict = record->stream == DORA_STREAM_HOST;
     struct voice *voice;
-    bool cut = record->text_size > LINE_LIMIT;
 
     if (!record->node || record->stream == DORA_STREAM_STDOUT ||
-        (record->stream == DORA_STREAM_HOST &&
-         record->level != DORA_LEVEL_ERROR))
-        return;
-    (void)pthread_mutex_lock(&words->lock);
+        (verdict && record->level != DORA_LEVEL_ERROR))
+        return NULL;
     voice = find_voice(words, record->node);
     if (!voice)
         voice = add_voice(words, record->node);
-    if (voice) {
-        char **line = &voice->lines[voice->count++ % KEPT];
+    if (!voice)
+        return NULL;
+    return verdict ? &voice->verdict : &voice->lines[voice->count++ % KEPT];
+}
 
+void
+words_hear(struct words *words, const struct dora_log_record *record)
+{
+    bool cut = record->text_size > LINE_LIMIT;
+    char **line;
+
+    (void)pthread_mutex_lock(&words->lock);
+    line = place_for(words, record);
+    if (line) {
         free(*line);
         *line =
             dora__format("%.*s%s", cut ? LINE_LIMIT : (int)record->text_size,
                          record->text, cut ? " [cut]" : "");
     }
     (void)pthread_mutex_unlock(&words->lock);
+}
+
+const char *
+words_verdict(const struct words *words, const char *node)
+{
+    const struct voice *voice = find_voice(words, node);
+
+    return voice ? voice->verdict : NULL;
 }
 
 /* --- what tells most ------------------------------------------------------ */
@@ -196,7 +217,7 @@ words_tail(const struct words *words, const char *node, struct dora__text *out)
     const struct voice *voice = find_voice(words, node);
     size_t end, first;
 
-    if (!voice)
+    if (!voice || !voice->count)
         return false;
     end = voice->count;
     first = end > KEPT ? end - KEPT : 0;

@@ -72,8 +72,20 @@ test_print_words_of_other_streams_do_not_count(void **state)
     say(words, "n", DORA_STREAM_HOST, DORA_LEVEL_INFO, "started");
     say(words, NULL, DORA_STREAM_HOST, DORA_LEVEL_ERROR, "of nobody");
     assert_false(words_tail(words, "n", &tail));
-    say(words, "n", DORA_STREAM_HOST, DORA_LEVEL_ERROR, "cannot run");
-    assert_tail(words, "    cannot run\n");
+    assert_null(words_verdict(words, "n"));
+}
+
+static void
+test_print_words_of_the_runtime_are_its_verdict(void **state)
+{
+    struct words *words = *state;
+    struct dora__text tail = {0};
+
+    say(words, "n", DORA_STREAM_HOST, DORA_LEVEL_ERROR, "giving up");
+    say(words, "n", DORA_STREAM_HOST, DORA_LEVEL_ERROR, "exited with code 3");
+    assert_string_equal(words_verdict(words, "n"), "exited with code 3");
+    assert_null(words_verdict(words, "m"));
+    assert_false(words_tail(words, "n", &tail));
 }
 
 static void
@@ -183,6 +195,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORDS(test_print_words_of_other_streams_do_not_count),
+        WITH_WORDS(test_print_words_of_the_runtime_are_its_verdict),
         WITH_WORDS(test_print_words_are_the_last_ten_lines),
         WITH_WORDS(test_print_words_begin_at_the_last_traceback),
         WITH_WORDS(test_print_words_keep_chained_tracebacks_together),
