@@ -283,6 +283,7 @@ end_stragglers(struct dora_dataflow *flow)
                        "stopping it");
     }
     begin_stop(flow);
+    flow->term_at = dora__now(); /* they were told to stop long ago */
 }
 
 /* --- moving members ------------------------------------------------------ */
