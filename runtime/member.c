@@ -361,7 +361,8 @@ settle(struct dora_dataflow *flow, struct dora__member *member,
     (void)pthread_mutex_unlock(&flow->lock);
     member->stage = DORA__STAGE_DEAD;
     member->signal_due = 0;
-    member->will_restart = plan_restart(flow, member, member->failed);
+    member->will_restart = exit != DORA_EXIT_NOT_STARTED &&
+                           plan_restart(flow, member, member->failed);
     if (member->will_restart)
         return;
     conclude(flow, member, exit);

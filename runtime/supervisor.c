@@ -332,16 +332,21 @@ send_signal(struct dora_dataflow *flow, struct dora__member *member)
 static void
 look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t now)
 {
-    if (member->stage == DORA__STAGE_PLANNED)
-        start_member(flow, member, now);
-    if (member->stage == DORA__STAGE_ALIVE && member->callback != NULL &&
-        dora__callback_returned(member->callback))
-        dora__member_returned(flow, member);
-    if (member->stage == DORA__STAGE_ALIVE && member->signal_due != 0)
-        send_signal(flow, member);
-    if (member->stage == DORA__STAGE_DEAD &&
-        dora__member_bury(flow, member) == -EAGAIN)
-        flow->retry_at = now + DORA__RETRY_DELAY;
+    enum dora__stage before;
+
+    do {
+        before = member->stage;
+        if (before == DORA__STAGE_PLANNED)
+            start_member(flow, member, now);
+        else if (before == DORA__STAGE_ALIVE && member->callback != NULL &&
+                 dora__callback_returned(member->callback))
+            dora__member_returned(flow, member);
+        else if (before == DORA__STAGE_ALIVE && member->signal_due != 0)
+            send_signal(flow, member);
+        else if (before == DORA__STAGE_DEAD &&
+                 dora__member_bury(flow, member) == -EAGAIN)
+            flow->retry_at = now + DORA__RETRY_DELAY;
+    } while (member->stage != before);
 }
 
 static void

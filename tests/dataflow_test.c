@@ -63,7 +63,7 @@ send_numbers(struct dora_node *node, uint32_t count)
 static int
 node_main(const char *attach, const char *what)
 {
-    struct dora__attachment a = { -1, -1, -1, -1, 0 };
+    struct dora__attachment a = {-1, -1, -1, -1, 0};
     struct dora_node *node;
     struct dora_error err;
     int result = 0;
@@ -92,7 +92,7 @@ node_main(const char *attach, const char *what)
     else if (strcmp(what, "crash-once") == 0)
         result = dora__node_restart_count(node) == 0 ? 7 : 0;
     else
-        for (;;)
+        for (dora_node_log(node, DORA_LEVEL_INFO, NULL, "up");;)
             (void)pause();
     dora__node_detach(node);
     return result;
@@ -175,7 +175,7 @@ struct run {
     struct log log;
 };
 
-static const struct dora_kind *const kinds[] = { &self_kind, NULL };
+static const struct dora_kind *const kinds[] = {&self_kind, NULL};
 
 static void
 load(struct run *run, const char *text)
@@ -193,8 +193,8 @@ load(struct run *run, const char *text)
         .allow_shell = true,
         .no_files = true,
     };
-    if (dora_dataflow_load_string(text, strlen(text), "test.yml",
-                                  &run->options, &run->flow, &run->err) < 0)
+    if (dora_dataflow_load_string(text, strlen(text), "test.yml", &run->options,
+                                  &run->flow, &run->err) < 0)
         fail_msg("%s", run->err.text);
 }
 
@@ -223,8 +223,7 @@ expect_success(struct run *run)
 static void
 expect_failure(struct run *run, const char *text)
 {
-    assert_int_equal(dora_dataflow_wait(run->flow, -1, &run->err),
-                     -ECANCELED);
+    assert_int_equal(dora_dataflow_wait(run->flow, -1, &run->err), -ECANCELED);
     assert_string_equal(run->err.text, text);
 }
 
@@ -310,17 +309,17 @@ return_three(struct dora_node *node, void *arg)
     return 3;
 }
 
-#define PAIR \
-    "nodes:\n" \
+#define PAIR                                              \
+    "nodes:\n"                                            \
     "  - id: a\n    path: callback\n    outputs: [out]\n" \
-    "  - id: b\n    path: callback\n" \
+    "  - id: b\n    path: callback\n"                     \
     "    inputs: {in: {source: a/out, queue_size: 1000}}\n"
 
 static void
 test_dataflow_callbacks_run_to_a_natural_end(void **state)
 {
     uint32_t count = 1000;
-    struct seen seen = { 0 };
+    struct seen seen = {0};
     struct dora_edge_stats edge;
     struct dora_node_stats node;
     struct run run;
@@ -375,7 +374,7 @@ test_dataflow_stop_ends_waiting_callbacks(void **state)
 static void
 test_dataflow_failing_callback_is_named(void **state)
 {
-    struct seen seen = { 0 };
+    struct seen seen = {0};
     struct run run;
 
     (void)state;
@@ -417,8 +416,8 @@ static _Atomic bool let_go;
 static int
 never_return(struct dora_node *node, void *arg)
 {
-    (void)node;
     (void)arg;
+    dora_node_log(node, DORA_LEVEL_INFO, NULL, "up");
     while (!atomic_load_explicit(&let_go, memory_order_acquire))
         (void)usleep(1000);
     return 0;
@@ -433,6 +432,7 @@ test_dataflow_callback_that_stays_is_abandoned(void **state)
     load(&run, "nodes: [{id: a, path: callback}]\n");
     callback(&run, "a", never_return, NULL);
     start(&run);
+    await_log(&run.log, "a 1 3 up");
     dora_dataflow_kill(run.flow);
     expect_failure(&run, "node `a` did not return after the stop; its thread "
                          "is abandoned");
@@ -489,10 +489,10 @@ test_dataflow_missing_guardian_is_named(void **state)
     load(&run, "nodes: [{id: a, path: sh, args: -c true}]\n");
     dora_dataflow_free(run.flow);
     run.options.libexec = "/nowhere";
-    assert_int_equal(
-        dora_dataflow_load_string("nodes: [{id: a, path: sh}]", 26, NULL,
-                                  &run.options, &run.flow, &run.err),
-        0);
+    assert_int_equal(dora_dataflow_load_string("nodes: [{id: a, path: sh}]", 26,
+                                               NULL, &run.options, &run.flow,
+                                               &run.err),
+                     0);
     assert_int_equal(dora_dataflow_start(run.flow, &run.err), -ENOENT);
     assert_non_null(strstr(run.err.text, "/nowhere/dora-guardian"));
     unload(&run);
@@ -510,7 +510,8 @@ test_dataflow_empty_one_finishes(void **state)
     unload(&run);
 }
 
-/* --- programs -------------------------------------------------------------- */
+/* --- programs --------------------------------------------------------------
+ */
 
 static void
 test_dataflow_programs_see_their_place(void **state)
@@ -518,18 +519,18 @@ test_dataflow_programs_see_their_place(void **state)
     struct run run;
 
     (void)state;
-    load(&run,
-         "env: {A: top, B: top}\n"
-         "nodes:\n"
-         "  - id: a\n"
-         "    path: shell\n"
-         "    env: {B: own}\n"
-         "    args: 'pwd; echo $A $B $PYTHONUNBUFFERED; "
-         "test -n \"$DORA_NODE_CONFIG\" && echo config; "
-         "test -z \"$DORA_RUN_ATTACH\" && echo plain; echo oops >&2'\n");
+    load(&run, "env: {A: top, B: top}\n"
+               "nodes:\n"
+               "  - id: a\n"
+               "    path: shell\n"
+               "    env: {B: own}\n"
+               "    args: 'pwd; echo $A $B $PYTHONUNBUFFERED; "
+               "test -n \"$DORA_NODE_CONFIG\" && echo config; "
+               "test -z \"$DORA_RUN_ATTACH\" && echo plain; echo oops >&2'\n");
     start(&run);
     expect_success(&run);
-    expect_log(&run, "a 1 6 /tmp\na 1 6 top own 1\na 1 6 config\na 1 6 plain\n");
+    expect_log(&run,
+               "a 1 6 /tmp\na 1 6 top own 1\na 1 6 config\na 1 6 plain\n");
     expect_log(&run, "a 2 6 oops\n");
     unload(&run);
 }
@@ -540,12 +541,11 @@ test_dataflow_ends_of_programs_are_told_apart(void **state)
     struct run run;
 
     (void)state;
-    load(&run,
-         "nodes:\n"
-         "  - {id: a, path: shell, args: exit 0}\n"
-         "  - {id: b, path: shell, args: sleep 0.1; exit 3}\n"
-         "  - {id: c, path: shell, args: 'sleep 0.3; kill -SEGV $$'}\n"
-         "  - {id: d, path: shell, args: 'sleep 0.3; kill -TERM $$'}\n");
+    load(&run, "nodes:\n"
+               "  - {id: a, path: shell, args: exit 0}\n"
+               "  - {id: b, path: shell, args: sleep 0.1; exit 3}\n"
+               "  - {id: c, path: shell, args: 'sleep 0.3; kill -SEGV $$'}\n"
+               "  - {id: d, path: shell, args: 'sleep 0.3; kill -TERM $$'}\n");
     start(&run);
     expect_failure(&run, "node `b` exited with code 3");
     expect_exit(&run, 0, DORA_EXIT_SUCCESS, 0);
@@ -584,8 +584,7 @@ test_dataflow_kill_waits_for_nobody(void **state)
     await_log(&run.log, "a 1 6 up");
     dora_dataflow_stop(run.flow);
     dora_dataflow_kill(run.flow);
-    expect_failure(&run,
-                   "node `a` did not stop in time and was killed");
+    expect_failure(&run, "node `a` did not stop in time and was killed");
     expect_exit(&run, 0, DORA_EXIT_GRACE, SIGKILL);
     unload(&run);
 }
@@ -666,10 +665,10 @@ test_dataflow_restart_policy_is_followed(void **state)
 
 /* --- process nodes -------------------------------------------------------- */
 
-#define SELF_PAIR(a, b) \
-    "nodes:\n" \
+#define SELF_PAIR(a, b)                                      \
+    "nodes:\n"                                               \
     "  - {id: a, path: self, args: " a ", outputs: [out]}\n" \
-    "  - id: b\n    path: self\n    args: " b "\n" \
+    "  - id: b\n    path: self\n    args: " b "\n"           \
     "    inputs: {in: {source: a/out, queue_size: 100}}\n"
 
 static void
@@ -688,7 +687,7 @@ test_dataflow_process_nodes_exchange_messages(void **state)
 static void
 test_dataflow_process_and_callback_exchange_messages(void **state)
 {
-    struct seen seen = { 0 };
+    struct seen seen = {0};
     struct run run;
 
     (void)state;
@@ -719,7 +718,7 @@ test_dataflow_crash_reaches_the_consumer(void **state)
 static void
 test_dataflow_death_before_the_barrier_ends_the_run(void **state)
 {
-    struct seen seen = { 0 };
+    struct seen seen = {0};
     struct run run;
 
     (void)state;
@@ -799,8 +798,12 @@ test_dataflow_kill_ends_what_ignores_everything(void **state)
     (void)state;
     load(&run, SELF_PAIR("ignore-all", "ignore-all"));
     start(&run);
+    await_log(&run.log, "a 1 3 up");
+    await_log(&run.log, "b 1 3 up");
     dora_dataflow_kill(run.flow);
     assert_int_equal(dora_dataflow_wait(run.flow, -1, &run.err), -ECANCELED);
+    expect_exit(&run, 0, DORA_EXIT_GRACE, SIGKILL);
+    expect_exit(&run, 1, DORA_EXIT_GRACE, SIGKILL);
     unload(&run);
 }
 
@@ -822,13 +825,14 @@ test_dataflow_lost_guardian_fails_the_run(void **state)
     unload(&run);
 }
 
-/* --- many ------------------------------------------------------------------ */
+/* --- many ------------------------------------------------------------------
+ */
 
 static void
 test_dataflow_two_in_one_process(void **state)
 {
     struct run one, two;
-    struct seen seen = { 0 };
+    struct seen seen = {0};
     uint32_t count = 10;
 
     (void)state;
@@ -868,7 +872,7 @@ static void
 run_once(bool freed_while_running)
 {
     uint32_t count = 10;
-    struct seen seen = { 0 };
+    struct seen seen = {0};
     struct run run;
 
     load(&run, "nodes:\n"
@@ -930,7 +934,7 @@ switches(void)
 static void
 test_dataflow_idle_one_wakes_nobody(void **state)
 {
-    struct dora_node_stats stats = { 0 };
+    struct dora_node_stats stats = {0};
     unsigned long before;
     struct run run;
 
@@ -963,9 +967,8 @@ test_dataflow_logs_are_written_beside_the_file(void **state)
     char base[] = "/tmp/dora-dataflow-XXXXXX";
     DORA_AUTOFREE char *path = NULL;
     DORA_AUTOFREE char *command = NULL;
-    struct dora_options options = { .size = sizeof options,
-                                    .libexec = libexec,
-                                    .allow_shell = true };
+    struct dora_options options = {
+        .size = sizeof options, .libexec = libexec, .allow_shell = true};
     struct dora_dataflow *flow;
     struct dora_error err;
     FILE *file;
