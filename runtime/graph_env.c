@@ -72,9 +72,9 @@ expand(struct dora__reader *r, const struct dora__value *value,
                        "${NAME:-default} was expected, or $$ for a $",
                        r->owner, dora__show_text(value->key).text,
                        dora__show(value).text);
-    if (rc == -E2BIG || out->size + strlen(value->key) + 2 > DORA__MAX_ENV_TEXT)
+    if (rc == -E2BIG || out->size + strlen(value->key) + 2 > DORA__MAX_EXPANDED)
         dora__complain(r, value->mark, "%s%s is longer than %d bytes", r->owner,
-                       dora__show_text(value->key).text, DORA__MAX_ENV_TEXT);
+                       dora__show_text(value->key).text, DORA__MAX_EXPANDED);
 }
 
 /* The value as a node sees it: new, or NULL after a complaint. */

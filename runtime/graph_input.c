@@ -293,12 +293,13 @@ dora__read_inputs(struct dora__reader *r, const struct dora__value *value,
         (void)snprintf(r->owner, sizeof r->owner, "%.128sinput %s: ", owner,
                        dora__show_text(item->key).text);
         input->id = dora__copy_text(r, item->key);
+        if (input->id == NULL)
+            break;
+        node->input_count++;
         if (!read_input(r, item, input)) {
             free(input->source);
             input->source = NULL;
         }
-        if (input->id != NULL)
-            node->input_count++;
     }
     memcpy(r->owner, owner, sizeof owner);
     qsort(node->inputs, node->input_count, sizeof *node->inputs, by_id);

@@ -224,21 +224,14 @@ dora__read_size(struct dora__reader *r, const struct dora__value *value,
     return rc == 0;
 }
 
-bool
-dora__read_word(struct dora__reader *r, const struct dora__value *value,
-                const char *const *words, unsigned *ret_number)
+static void
+complain_word(struct dora__reader *r, const struct dora__value *value,
+              const char *const *words)
 {
     struct dora__nearest near = dora__nearest(value->text);
     struct dora__text list = {0};
 
-    if (value->type == DORA__NULL)
-        return false;
-    for (unsigned i = 0; words[i] != NULL; i++) {
-        if (value->type == DORA__STRING && strcmp(value->text, words[i]) == 0) {
-            *ret_number = i;
-            free(list.text);
-            return true;
-        }
+    for (size_t i = 0; words[i] != NULL; i++) {
         dora__nearest_consider(&near, words[i]);
         dora__text_printf(&list, "%s`%s`",
                           i == 0                 ? ""
@@ -253,6 +246,20 @@ dora__read_word(struct dora__reader *r, const struct dora__value *value,
                        dora__show_text(value->key).text, list.text,
                        dora__show(value).text, dora__show_nearest(&near).text);
     free(list.text);
+}
+
+bool
+dora__read_word(struct dora__reader *r, const struct dora__value *value,
+                const char *const *words, unsigned *ret_number)
+{
+    if (value->type == DORA__NULL)
+        return false;
+    for (unsigned i = 0; words[i] != NULL; i++)
+        if (value->type == DORA__STRING && strcmp(value->text, words[i]) == 0) {
+            *ret_number = i;
+            return true;
+        }
+    complain_word(r, value, words);
     return false;
 }
 

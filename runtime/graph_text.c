@@ -210,23 +210,36 @@ dora__nearest(const char *wanted)
 {
     size_t size = strlen(wanted);
 
-    return (struct dora__nearest){wanted, NULL, size < 6 ? 2 : size / 3 + 1};
+    return (struct dora__nearest){wanted, NULL,
+                                  size < 2   ? 1
+                                  : size < 6 ? 2
+                                             : size / 3 + 1};
+}
+
+/* Edits between two names; 1 if one only goes on after the other. */
+static size_t
+distance_of(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    size_t shorter = a_size < b_size ? a_size : b_size, same = 0;
+
+    while (same < shorter && fold(a[same]) == fold(b[same]))
+        same++;
+    if (same == shorter && shorter >= 3 && a_size != b_size)
+        return 1;
+    return edits(a, a_size, b, b_size);
 }
 
 void
 dora__nearest_consider(struct dora__nearest *near, const char *candidate)
 {
     size_t wanted_size = strlen(near->wanted), size = strlen(candidate);
-    size_t apart = size > wanted_size ? size - wanted_size : wanted_size - size;
+    size_t distance;
 
-    if (wanted_size > NAME_LIMIT || size > NAME_LIMIT || size < 2 ||
-        apart >= near->distance)
+    if (wanted_size > NAME_LIMIT || size > NAME_LIMIT || wanted_size == 0)
         return;
-
-    size_t distance = edits(near->wanted, wanted_size, candidate, size);
-
-    if (distance < near->distance) {
-        near->distance = distance;
-        near->best = candidate;
-    }
+    distance = distance_of(near->wanted, wanted_size, candidate, size);
+    if (distance >= near->distance || (size < 2 && distance > 0))
+        return;
+    near->distance = distance;
+    near->best = candidate;
 }

@@ -8,6 +8,9 @@
 /* Longer periods and durations are as good as for ever. */
 #define DORA__FOREVER_NS (INT64_C(100) * 365 * 24 * 3600 * 1000000000)
 
+/* Where dora__expand gives up: no process is started with a longer string. */
+#define DORA__MAX_EXPANDED (128 << 10)
+
 /* What is wrong with an id, as the rest of a sentence; NULL: nothing. */
 const char *dora__node_id_fault(const char *id);
 const char *dora__port_id_fault(const char *id); /* of an input or output */
@@ -32,7 +35,8 @@ char **dora__words_free(char **words);
 
 /* Appends `text` with $NAME, ${NAME} and ${NAME:-default} replaced from
  * `environment` ("K=V"..., may be NULL) and $$ by one $. 0; -ENOENT: *ret_name
- * <pointer, length> is not defined; -EINVAL: a ${ is malformed. */
+ * <pointer, length> is not defined; -EINVAL: a ${ is malformed; -E2BIG: longer
+ * than the kernel takes. */
 DORA_MUST_CHECK
 int dora__expand(const char *text, const char *const *environment,
                  struct dora__text *out, const char **ret_name,

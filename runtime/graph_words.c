@@ -170,6 +170,8 @@ dora__expand(const char *text, const char *const *environment,
     while (*text != '\0') {
         size_t plain = strcspn(text, "$");
 
+        if (out->size > DORA__MAX_EXPANDED)
+            return -E2BIG;
         dora__text_add(out, text, plain);
         text += plain;
         if (*text == '\0')

@@ -15,7 +15,6 @@ enum {
     DORA__MAX_INPUTS = 1 << 16,      /* of a dataflow */
     DORA__MAX_CORE = (1 << 16) - 1,  /* number in `cpu_affinity` */
     DORA__MAX_ENV = 1024,            /* variables in one `env` */
-    DORA__MAX_ENV_TEXT = 128 << 10,  /* bytes of one, as the kernel takes */
     DORA__ALL_ENV_TEXT = 64 << 20,   /* bytes of all nodes' variables */
     DORA__RECORDS_DEFAULT = 1 << 16, /* of one output, if there are enough */
     DORA__MAX_RECORDS = 1 << 22,     /* of one output with long queues */

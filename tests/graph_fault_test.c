@@ -1,0 +1,114 @@
+/* graph_fault_test.c - every allocation of loading, planning and drawing fails
+ * once, libyaml's too: it is said, and nothing leaks. */
+#include "fault.h"
+#include "plan.h"
+
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char good[] =
+    "env: {A: $HOME, B: 1.5}\n"
+    "type_rules: [{from: a, to: b}]\n"
+    "nodes:\n"
+    "- id: a\n  name: n\n  description: d\n  path: a.py\n  args: \"x 'y z'\"\n"
+    "  env: {B: &b own, C: '${HOME}/c', DORA_ISOLATION: process}\n"
+    "  outputs: [x, y, x]\n"
+    "  input_types: {i: t}\n  output_types: {x: t, z: t}\n"
+    "  output_metadata: {x: [k]}\n  pattern: service-servr\n"
+    "  build: pip\n  send_stdout_as: x\n  send_logs_as: y\n"
+    "  cpu_affinity: [1]\n  python: p\n"
+    "  inputs:\n"
+    "    i: {source: b/o, queue_size: 2, queu_policy: x, input_timeout: 1}\n"
+    "    t: dora/timer/millis/10\n    l: dora/logs/info/b\n"
+    "- {id: b, path: *b, outputs: [o], inputs: {i: {source: a/x,"
+    " queue_policy: backpressure}}}\n";
+
+static const char bad[] =
+    "nodez: 1\n"
+    "nodes:\n"
+    "- {id: a, path: a.py, output: [x], isolation: proces, env: {A: $NONE}}\n"
+    "- {id: a, path: b.py, outputs: [o], args: \"'\", inputs: {i: b/x, j: x,"
+    " k: {source: a/o, queue_policy: backpressure}}}\n";
+
+static const char *const environment[] = {"HOME=/home/me", NULL};
+static const char *const given[] = {"B=given", "D=4", "LD_AUDIT=x", NULL};
+static const struct dora__graph_context context = {
+    .file = "flow.yml", .environment = environment, .env = given};
+
+static int
+load_plan_draw(const char *text, struct dora_error *err)
+{
+    static const struct dora__machine machine = {.page_size = 4096,
+                                                 .memory = 1 << 30};
+    struct dora__graph graph;
+    struct dora__plan plan;
+    struct dora__text drawing = {0};
+    int rc = dora__graph_load(text, strlen(text), &context, &graph, err);
+
+    if (rc < 0)
+        return rc;
+    rc = dora__plan_make(&graph, &machine, &context, &plan, err);
+    if (rc == 0) {
+        dora__graph_mermaid(&graph, &drawing);
+        if (drawing.failed)
+            rc = -ENOMEM;
+        free(drawing.text);
+        dora__plan_fini(&plan);
+    }
+    dora__graph_fini(&graph);
+    return rc;
+}
+
+static void
+test_graph_survives_every_failed_allocation(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    for (n = 1;; n++) {
+        struct dora_error err = {""};
+
+        fault_arm(FAULT_MEMORY, n);
+        int rc = load_plan_draw(good, &err);
+        if (!fault_disarm()) {
+            if (rc < 0)
+                fail_msg("%s", err.text);
+            break;
+        }
+        assert_int_equal(rc, -ENOMEM);
+    }
+    assert_true(n > 100);
+}
+
+static void
+test_graph_with_errors_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        struct dora_error err = {""};
+
+        fault_arm(FAULT_MEMORY, n);
+        int rc = load_plan_draw(bad, &err);
+        if (!fault_disarm()) {
+            assert_int_equal(rc, -EINVAL);
+            break;
+        }
+        assert_true(rc == -ENOMEM || rc == -EINVAL);
+        assert_true(err.text[0] != '\0');
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_graph_survives_every_failed_allocation),
+        cmocka_unit_test(
+            test_graph_with_errors_survives_every_failed_allocation),
+    };
+
+    alarm(120);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
