@@ -1,6 +1,6 @@
 /* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
- * together run one: load.c, dataflow.c, supervisor.c, member.c, callback.c,
- * flowlog.c, stats.c. Who may touch what is said at each part. */
+ * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
+ * member.c, flowlog.c, stats.c. Who may touch what is said at each part. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
@@ -17,21 +17,23 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* The graces of a stop, all in one place. */
 #define DORA__SECOND INT64_C(1000000000)
-#define DORA__TERM_GRACE (10 * DORA__SECOND) /* STOP to SIGTERM */
-#define DORA__KILL_GRACE (5 * DORA__SECOND)  /* SIGTERM to SIGKILL */
-#define DORA__ABANDON_GRACE                            \
-    (5 * DORA__SECOND) /* dora_dataflow_kill to giving \
-                          up a callback's thread */
-#define DORA__WAITING_NOTICE                          \
-    (2 * DORA__SECOND) /* start to naming who has not \
-                          joined */
-#define DORA__FINISH_GRACE                                                   \
-    (120 * DORA__SECOND)                        /* all inputs closed to stop \
-                                                 */
-#define DORA__LOG_DELAY (DORA__SECOND / 10)     /* a line's way to its file */
-#define DORA__RETRY_DELAY (DORA__SECOND / 1000) /* a gate that was not free */
+#define DORA__NEVER INT64_MAX /* a deadline that is none */
+
+/* How long everything may take, all in one place, in ns. */
+/* STOP to SIGTERM, and SIGTERM to SIGKILL. */
+#define DORA__TERM_GRACE (10 * DORA__SECOND)
+#define DORA__KILL_GRACE (5 * DORA__SECOND)
+/* dora_dataflow_kill to giving up the thread of a callback. */
+#define DORA__ABANDON_GRACE (5 * DORA__SECOND)
+/* Start to naming who has not joined. */
+#define DORA__WAITING_NOTICE (2 * DORA__SECOND)
+/* All inputs closed to being stopped. */
+#define DORA__FINISH_GRACE (120 * DORA__SECOND)
+/* The longest way of a line to its file. */
+#define DORA__LOG_DELAY (DORA__SECOND / 10)
+/* Trying again where nothing says that it is worth it. */
+#define DORA__RETRY_DELAY (DORA__SECOND / 1000)
 
 /* Where a member stands; only the supervisor's thread moves it.
  *
@@ -121,8 +123,8 @@ struct dora_dataflow {
     bool stopping;            /* on the ladder; nothing is started any more */
     bool stop_begun, killing; /* what has been done about `asked` */
     bool dirty;               /* journals hold unwritten lines */
-    int64_t finish_grace_ns;  /* INT64_MAX: off */
-    int64_t term_at, kill_at, abandon_at; /* deadlines; INT64_MAX: none */
+    int64_t finish_grace_ns;  /* NEVER: off */
+    int64_t term_at, kill_at, abandon_at; /* deadlines, or NEVER */
     int64_t flush_at, retry_at, finish_at, notice_at;
     uint64_t finish_progress; /* messages delivered when finish_at was set */
 
@@ -201,9 +203,24 @@ int dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err);
 DORA_MUST_CHECK
 int dora__supervisor_watch(struct dora_dataflow *flow, int fd,
                            enum dora__source source, uint32_t low);
+
+/* --- ladder.c ------------------------------------------------------------ */
+
+/* Stop, then the graces; or without them. */
+void dora__ladder_stop(struct dora_dataflow *flow);
+void dora__ladder_kill(struct dora_dataflow *flow);
 /* The barrier will never open; `culprit` is why. */
-void dora__supervisor_fail_barrier(struct dora_dataflow *flow,
-                                   struct dora__member *culprit);
+void dora__ladder_barrier_failed(struct dora_dataflow *flow,
+                                 struct dora__member *culprit);
+/* Takes the steps that are due. */
+void dora__ladder_climb(struct dora_dataflow *flow, int64_t now);
+
+/* --- finish.c ------------------------------------------------------------ */
+
+/* Sets finish_at while nothing but an end can happen. */
+void dora__finish_watch(struct dora_dataflow *flow);
+/* finish_at has come. */
+void dora__finish_end(struct dora_dataflow *flow);
 
 /* --- load.c -------------------------------------------------------------- */
 

@@ -368,7 +368,7 @@ settle(struct dora_dataflow *flow, struct dora__member *member,
     conclude(flow, member, exit);
     if (!flow->opened && !flow->stopping && dora__member_gates(member) &&
         (member->failed || others_gate(flow, member)))
-        dora__supervisor_fail_barrier(flow, member);
+        dora__ladder_barrier_failed(flow, member);
 }
 
 void

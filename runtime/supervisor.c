@@ -10,12 +10,7 @@
  *      event is tried again after DORA__RETRY_DELAY.
  *   2. It never blocks: not on the guardian, not on a node's gate, not on a
  *      callback's thread before that has said it is returning.
- *   3. A stop is a ladder: STOP in every node's event stream at once (SIGTERM
- *      to programs that have none), SIGTERM after DORA__TERM_GRACE, SIGKILL
- *      after DORA__KILL_GRACE more, to process groups. After that a callback's
- *      thread is abandoned. The same ladder ends what is left when the barrier
- *      can no longer open, and nodes that outstay their inputs.
- *   4. The run is over when every member is; only then the guardian is
+ *   3. The run is over when every member is; only then the guardian is
  *      dismissed, which kills what the nodes have left behind. */
 #include "dataflow.h"
 
@@ -24,114 +19,6 @@
 #include <sys/epoll.h>
 
 enum { READ_SIZE = 256 << 10, EVENTS = 64, IN_FLIGHT_LIMIT = 16 };
-
-#define NEVER INT64_MAX
-
-/* --- stopping ------------------------------------------------------------ */
-
-/* The rungs from here on; nothing is started any more. */
-static void
-mount_ladder(struct dora_dataflow *flow)
-{
-    flow->stopping = true;
-    flow->term_at = dora__now() + DORA__TERM_GRACE;
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-
-        if (member->stage == DORA__STAGE_ALIVE && !dora__member_gates(member))
-            member->signal_due = SIGTERM;
-    }
-}
-
-static void
-begin_stop(struct dora_dataflow *flow)
-{
-    if (!flow->failed_barrier)
-        dora__plane_stop(&flow->plane);
-    if (!flow->stopping)
-        mount_ladder(flow);
-}
-
-static void
-signal_all(struct dora_dataflow *flow, int number)
-{
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-
-        if (member->stage == DORA__STAGE_ALIVE && !member->is_callback)
-            member->signal_due = number;
-    }
-}
-
-static void
-name_the_late(struct dora_dataflow *flow, const char *what)
-{
-    for (uint32_t i = 0; i < flow->member_count; i++)
-        if (flow->members[i].stage == DORA__STAGE_ALIVE)
-            dora__flow_say(flow, DORA_LEVEL_WARN, &flow->members[i],
-                           "has not stopped: %s",
-                           flow->members[i].is_callback
-                               ? "waiting for its function to return"
-                               : what);
-}
-
-static void
-abandon_callbacks(struct dora_dataflow *flow)
-{
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-
-        if (member->stage == DORA__STAGE_ALIVE && member->is_callback &&
-            !dora__callback_returned(member->callback))
-            dora__member_abandon(flow, member);
-    }
-}
-
-static void
-begin_kill(struct dora_dataflow *flow)
-{
-    flow->killing = true;
-    begin_stop(flow);
-    flow->term_at = flow->kill_at = NEVER;
-    flow->abandon_at = dora__now() + DORA__ABANDON_GRACE;
-    signal_all(flow, SIGKILL);
-}
-
-static void
-climb(struct dora_dataflow *flow, int64_t now)
-{
-    if (now >= flow->term_at) {
-        name_the_late(flow, "sending SIGTERM");
-        signal_all(flow, SIGTERM);
-        flow->term_at = NEVER;
-        flow->kill_at = now + DORA__KILL_GRACE;
-    }
-    if (now >= flow->kill_at) {
-        name_the_late(flow, "killing it");
-        signal_all(flow, SIGKILL);
-        flow->kill_at = NEVER;
-        flow->abandon_at = now;
-    }
-    if (now >= flow->abandon_at) {
-        flow->abandon_at = NEVER;
-        abandon_callbacks(flow);
-    }
-}
-
-void
-dora__supervisor_fail_barrier(struct dora_dataflow *flow,
-                              struct dora__member *culprit)
-{
-    if (flow->failed_barrier)
-        return;
-    flow->failed_barrier = true;
-    dora__flow_say(flow, DORA_LEVEL_ERROR, NULL,
-                   "the dataflow cannot run: node `%s` %s", culprit->node->id,
-                   culprit->failure.text);
-    dora__plane_fail(&flow->plane, culprit->node->id);
-    if (!flow->stopping)
-        mount_ladder(flow);
-}
 
 /* --- the barrier --------------------------------------------------------- */
 
@@ -191,99 +78,6 @@ name_the_awaited(struct dora_dataflow *flow)
                        "waiting for %s to join the dataflow (to call Node())",
                        names.text);
     free(names.text);
-}
-
-/* --- nodes that outstay their inputs ------------------------------------- */
-
-static uint64_t
-delivered(const struct dora_dataflow *flow, bool *ret_queued)
-{
-    struct dora__edge_counts counts;
-    uint64_t sum = 0;
-
-    *ret_queued = false;
-    for (uint32_t i = 0; i < flow->plan.input_count; i++) {
-        if (flow->plan.inputs[i].kind != DORA__INPUT_DATA ||
-            flow->members[flow->plan.inputs[i].node].stage != DORA__STAGE_ALIVE)
-            continue;
-        dora__plane_edge_counts(&flow->plane, i, &counts);
-        sum += counts.delivered;
-        *ret_queued |= counts.queued > 0;
-    }
-    return sum;
-}
-
-/* How long everybody left may still run: each of them was told that all its
- * inputs have closed. NEVER: somebody has reason to run. */
-static int64_t
-finish_grace(const struct dora_dataflow *flow)
-{
-    int64_t grace = 0;
-
-    if (!flow->opened || flow->stopping)
-        return NEVER;
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        const struct dora__member *member = &flow->members[i];
-        int64_t own = member->node->finish_grace_ns;
-
-        if (member->stage >= DORA__STAGE_DEAD)
-            continue;
-        if (member->stage != DORA__STAGE_ALIVE || !dora__member_gates(member) ||
-            !dora__member_unfed(flow, member))
-            return NEVER;
-        own = own < 0 ? flow->finish_grace_ns : own;
-        if (own == NEVER)
-            return NEVER;
-        grace = own > grace ? own : grace;
-    }
-    return grace;
-}
-
-static int64_t
-finish_deadline(const struct dora_dataflow *flow)
-{
-    int64_t grace = finish_grace(flow), now = dora__now();
-
-    return grace < NEVER - now ? now + grace : NEVER;
-}
-
-static void
-watch_finish(struct dora_dataflow *flow)
-{
-    int64_t deadline = finish_deadline(flow);
-    bool queued;
-
-    if (deadline != NEVER && flow->finish_at != NEVER)
-        return; /* counting since earlier */
-    flow->finish_at = deadline;
-    if (deadline != NEVER)
-        flow->finish_progress = delivered(flow, &queued);
-}
-
-static void
-end_stragglers(struct dora_dataflow *flow)
-{
-    uint64_t progress = flow->finish_progress;
-    bool queued;
-
-    flow->finish_progress = delivered(flow, &queued);
-    if (queued && flow->finish_progress != progress) {
-        flow->finish_at = finish_deadline(flow);
-        return; /* slow, not stuck */
-    }
-    flow->finish_at = NEVER;
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-
-        if (member->stage != DORA__STAGE_ALIVE)
-            continue;
-        member->straggles = true;
-        dora__flow_say(flow, DORA_LEVEL_WARN, member,
-                       "still runs though all its inputs have closed: "
-                       "stopping it");
-    }
-    begin_stop(flow);
-    flow->term_at = dora__now(); /* they were told to stop long ago */
 }
 
 /* --- moving members ------------------------------------------------------ */
@@ -358,18 +152,18 @@ look(struct dora_dataflow *flow)
 
     if (asked >= DORA__ASKED_STOP && !flow->stop_begun) {
         flow->stop_begun = true;
-        begin_stop(flow);
+        dora__ladder_stop(flow);
     }
     if (asked >= DORA__ASKED_KILL && !flow->killing)
-        begin_kill(flow);
-    flow->retry_at = NEVER;
+        dora__ladder_kill(flow);
+    flow->retry_at = DORA__NEVER;
     do {
         was_stopping = flow->stopping;
         for (uint32_t i = 0; i < flow->member_count; i++)
             look_at(flow, &flow->members[i], now);
     } while (flow->stopping != was_stopping);
     watch_barrier(flow);
-    watch_finish(flow);
+    dora__finish_watch(flow);
 }
 
 /* --- events -------------------------------------------------------------- */
@@ -393,7 +187,7 @@ lose_guardian(struct dora_dataflow *flow)
                    "dora-guardian has ended unexpectedly, and its processes "
                    "with it");
     dora__guardian_reap(&flow->guardian);
-    begin_stop(flow);
+    dora__ladder_stop(flow);
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
@@ -481,7 +275,7 @@ next_deadline(const struct dora_dataflow *flow)
     const int64_t all[] = {flow->term_at,  flow->kill_at,  flow->abandon_at,
                            flow->flush_at, flow->retry_at, flow->finish_at,
                            flow->notice_at};
-    int64_t next = NEVER;
+    int64_t next = DORA__NEVER;
 
     for (size_t i = 0; i < DORA_COUNT(all); i++)
         if (all[i] < next)
@@ -497,16 +291,16 @@ meet_deadlines(struct dora_dataflow *flow, int64_t now)
                  now >= flow->abandon_at || now >= flow->retry_at ||
                  now >= flow->finish_at;
 
-    climb(flow, now);
+    dora__ladder_climb(flow, now);
     if (now >= flow->finish_at)
-        end_stragglers(flow);
+        dora__finish_end(flow);
     if (now >= flow->notice_at) {
-        flow->notice_at = NEVER;
+        flow->notice_at = DORA__NEVER;
         if (!flow->opened && !flow->stopping)
             name_the_awaited(flow);
     }
     if (now >= flow->flush_at) {
-        flow->flush_at = NEVER;
+        flow->flush_at = DORA__NEVER;
         dora__flow_flush(flow);
     }
     return moved;
@@ -517,7 +311,7 @@ milliseconds_until(int64_t deadline)
 {
     int64_t left = deadline - dora__now();
 
-    if (deadline == NEVER)
+    if (deadline == DORA__NEVER)
         return -1;
     return left <= 0 ? 0
                      : (int)((left + 999999) / 1000000 < 3600000
@@ -533,12 +327,12 @@ await(struct dora_dataflow *flow, struct epoll_event *events)
         int n = epoll_wait(flow->epoll_fd, events, EVENTS, 0);
 
         if (n != 0) {
-            if (flow->flush_at == NEVER)
+            if (flow->flush_at == DORA__NEVER)
                 flow->flush_at = dora__now() + DORA__LOG_DELAY;
             return n;
         }
         dora__flow_flush(flow);
-        flow->flush_at = NEVER;
+        flow->flush_at = DORA__NEVER;
     }
     return epoll_wait(flow->epoll_fd, events, EVENTS,
                       milliseconds_until(next_deadline(flow)));
@@ -661,8 +455,8 @@ dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
     flow->epoll_fd = -1;
     flow->started = dora__now();
     flow->left = flow->member_count;
-    flow->term_at = flow->kill_at = flow->abandon_at = NEVER;
-    flow->flush_at = flow->retry_at = flow->finish_at = NEVER;
+    flow->term_at = flow->kill_at = flow->abandon_at = DORA__NEVER;
+    flow->flush_at = flow->retry_at = flow->finish_at = DORA__NEVER;
     flow->notice_at = flow->started + DORA__WAITING_NOTICE;
     code = prepare(flow);
     if (code == 0)

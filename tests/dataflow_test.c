@@ -60,6 +60,13 @@ send_numbers(struct dora_node *node, uint32_t count)
     return 0;
 }
 
+static void
+crash(void)
+{
+    (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would handle it */
+    (void)raise(SIGSEGV);
+}
+
 static int
 node_main(const char *attach, const char *what)
 {
@@ -88,7 +95,7 @@ node_main(const char *attach, const char *what)
     else if (strcmp(what, "consume") == 0)
         printf("got %u\n", consume(node));
     else if (strcmp(what, "crash") == 0)
-        (void)raise(SIGSEGV);
+        crash();
     else if (strcmp(what, "crash-once") == 0)
         result = dora__node_restart_count(node) == 0 ? 7 : 0;
     else
