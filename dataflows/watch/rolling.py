@@ -61,6 +61,7 @@ def main():
             for number, percent in enumerate(machine["cores"])
         ]
         count = max(1, len(machine["cores"]))
+        summary["full"] = len(numbers["load"].values) == WINDOW
         summary["cpu"] = total.add(sum(machine["cores"]) / count)
         summary["busiest"] = busiest.add(machine["busiest"])
         node.send_output("summary", json.dumps(summary).encode())

@@ -47,7 +47,7 @@ def row(summary):
 def troubles(summary):
     """What is wrong now: {short name: sentence}."""
     found = {}
-    if summary["cpu"]["mean"] > 90:
+    if summary["full"] and summary["cpu"]["mean"] > 90:
         found["cpu"] = f"processors {summary['cpu']['mean']:.0f}% busy on average"
     if summary["memory"]["now"] > 90:
         found["memory"] = f"memory {summary['memory']['now']:.0f}% used"
@@ -56,7 +56,7 @@ def troubles(summary):
     if summary["load"]["now"] > 4 * len(summary["cores"]):
         found["load"] = f"{summary['load']['now']:.0f} processes want to run"
     for number, core in enumerate(summary["cores"]):
-        if core["mean"] > 95 and "cpu" not in found:
+        if summary["full"] and core["mean"] > 95 and "cpu" not in found:
             found[f"core {number}"] = f"core {number} busy for half a minute"
     disk = os.statvfs("/")
     if disk.f_blocks and disk.f_bavail < 0.05 * disk.f_blocks:

@@ -160,7 +160,7 @@ class Full(FlowTest):
 
 class Fragments(FlowTest):
     def test_random_sizes_freed_in_random_order(self):
-        """T13, short: a large block fits whenever twice its size is free."""
+        """T13, short: the largest size fits whenever twice of it is free."""
         run = self.flow({
             "node": Node("""
                 import random
@@ -180,7 +180,7 @@ class Fragments(FlowTest):
                     held.append((sample, size, turn % 256, view))
                     total += size
                     if turn % 100 == 0:
-                        big = node.send_output_raw("x", (LIMIT - total) // 2 - (1 << 20))
+                        big = node.send_output_raw("x", 8 << 20)
                         del big
                 print(all(view[0] == view[-1] == mark for _, _, mark, view in held))
                 held.clear()

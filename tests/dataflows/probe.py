@@ -74,6 +74,18 @@ def place(exporter):
     raise LookupError(hex(at))
 
 
+def rights(exporter):
+    """Those of the mapping that its bytes lie in: "r--s"."""
+    at = address(exporter)
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            span, rights = line.split()[:2]
+            first, last = (int(end, 16) for end in span.split("-"))
+            if first <= at < last:
+                return rights
+    raise LookupError(hex(at))
+
+
 class FromBuffer:
     """Holds its source as torch.frombuffer does: an address and a plain
     reference to the object, no Py_buffer."""

@@ -129,23 +129,3 @@ class Silence(FlowTest):
             "INPUT x", "INPUT_CLOSED x", "INPUT_RECOVERED x", "INPUT x",
             "INPUT_CLOSED x", "STOP ALL_INPUTS_CLOSED",
         ])
-
-    def test_health_check_kills_a_hung_node(self):
-        run = self.flow({
-            "hung": Node("""
-                import time
-                from dora import Node
-                node = Node()
-                time.sleep(100)
-            """, health_check_timeout=0.5),
-        }, code=1, health_check_interval=0.1)
-        self.assertIn("hung", run.err)
-
-    def test_health_check_spares_a_node_that_waits(self):
-        run = self.flow({
-            "patient": Node("""
-                from dora import Node
-                for event in Node(): print(event["type"])
-            """, health_check_timeout=0.2),
-        }, health_check_interval=0.05, args=["--stop-after", "1s"])
-        self.assertEqual(run.lines("patient"), ["STOP"])

@@ -51,6 +51,7 @@ buffer = sample = None
 for n in range(40):
     with node.send_output_raw("x", 500_000) as other:
         other[:] = b"-" * 500_000
+del other
 print({read} == b"k" * 64)
 try:
     node.send_output_raw("x", 3_000_000)
@@ -201,6 +202,7 @@ print(answer())
 for n in range(40):
     with node.send_output_raw("unheard", 500_000) as other:
         other[:] = b"-" * 500_000
+del other, buffer
 try:
     node.send_output_raw("unheard", 3_000_000)
     print("not pinned")
