@@ -10,7 +10,8 @@
  * A request is served by: a QUICK block of its size; a WARM extent; COLD space,
  * only as much as the WARM extent before it lacks; a run of free extents of any
  * warmth; the same after unbacking idle space, when it was the backer's budget
- * that ended. TAKEN extents hang in a hash table by address. */
+ * that ended. (Not when the backer only wants to be asked again: cooling all
+ * would scatter the blocks over the range, until no large gap is left.) TAKEN extents hang in a hash table by address. */
 #include "heap.h"
 
 #include <assert.h>
@@ -323,7 +324,8 @@ dora__heap_take(struct dora__heap *h, uint64_t size, uint64_t *ret_at)
             int r = find_colder(h, size, &x);
 
             /* The budget may be spent on idle space elsewhere. */
-            if (r < 0 && r != -ENOMEM && cool_down(h, UINT64_MAX))
+            if (r < 0 && r != -ENOMEM && r != -EAGAIN &&
+                cool_down(h, UINT64_MAX))
                 r = find_colder(h, size, &x);
             if (r < 0)
                 return r;

@@ -27,7 +27,9 @@ enum {
 
 /* Makes [at, at + size) usable, or returns it to the system. `at` is a
  * multiple of the unit, `size` too except at the end of the range. After a
- * negative errno of `back` the heap takes the bytes for unbacked. */
+ * negative errno of `back` the heap takes the bytes for unbacked; -EAGAIN says
+ * that it will back them another time, and that nothing is to be unbacked to
+ * make up for it. */
 struct dora__heap_backer {
     int (*back)(void *arg, uint64_t at, uint64_t size);
     void (*unback)(void *arg, uint64_t at, uint64_t size);

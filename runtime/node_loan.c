@@ -304,7 +304,7 @@ back(void *arg, uint64_t at, uint64_t size)
     int failed;
 
     if (!node->may_grow)
-        return -ENOSPC;
+        return -EAGAIN;
     failed = charge(node, size);
     if (failed < 0)
         return failed;

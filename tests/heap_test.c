@@ -17,6 +17,7 @@ enum { UNIT = DORA__HEAP_UNIT, MAX_BLOCKS = 600 };
 struct model {
     struct dora__heap *heap;
     uint64_t limit, budget, backed;
+    bool not_now; /* whoever asks is to ask again */
     bool *unit_backed;
     struct block {
         uint64_t at, size;
@@ -55,6 +56,8 @@ model_back(void *arg, uint64_t at, uint64_t size)
     struct model *m = arg;
 
     m->back_calls++;
+    if (m->not_now)
+        return -EAGAIN;
     if (m->backed + size > m->budget)
         return -EDQUOT;
     switch_units(m, at, size, true);
@@ -369,6 +372,26 @@ test_heap_idle_space_does_not_eat_the_budget(void **state)
     model_fini(&m);
 }
 
+/* A backer that wants to be asked again costs nothing that is warm. */
+static void
+test_heap_keeps_idle_space_when_asked_to_come_again(void **state)
+{
+    struct model m;
+
+    (void)state;
+    model_init(&m, 64 << 20, 16 << 20);
+    assert_int_equal(model_take(&m, 4 << 20), 0);
+    model_give(&m, 0);
+    m.not_now = true;
+    assert_int_equal(model_take(&m, 8 << 20), -EAGAIN);
+    assert_int_equal(m.unback_calls, 0);
+    m.not_now = false;
+    assert_int_equal(model_take(&m, 8 << 20), 0);
+    assert_int_equal(m.unback_calls, 0);
+    model_compare(&m);
+    model_fini(&m);
+}
+
 /* Neighbours of any warmth and quick blocks together serve what none could. */
 static void
 test_heap_joins_neighbours_before_it_fails(void **state)
@@ -536,6 +559,7 @@ main(void)
         cmocka_unit_test(test_heap_steady_load_backs_nothing_more),
         cmocka_unit_test(test_heap_trim_follows_the_load),
         cmocka_unit_test(test_heap_idle_space_does_not_eat_the_budget),
+        cmocka_unit_test(test_heap_keeps_idle_space_when_asked_to_come_again),
         cmocka_unit_test(test_heap_joins_neighbours_before_it_fails),
         cmocka_unit_test(test_heap_is_rebuilt_from_claims),
         cmocka_unit_test(test_heap_does_not_fragment),

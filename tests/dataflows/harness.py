@@ -81,8 +81,12 @@ class Run:
         return records
 
     def lines(self, node, stream="stdout"):
-        """What the node printed."""
-        return [r["msg"] for r in self.records(node) if r["stream"] == stream]
+        """What the node printed; not what it logged."""
+        return [
+            record["msg"]
+            for record in self.records(node)
+            if record["stream"] == stream and record["level"] == "stdout"
+        ]
 
     def values(self, node):
         """The lines that are JSON, decoded."""

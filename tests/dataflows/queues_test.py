@@ -151,12 +151,21 @@ def take(event):
 
     def test_try_recv_and_is_empty_see_the_same_queue(self):
         run = self.flow({
-            "source": source(BURST.format(count=50)),
+            "source": source("""
+                from dora import Node
+                from probe import hear, tell
+                node = Node()
+                hear("begin")
+                for n in range(50):
+                    node.send_output("x", b"%d" % n)
+                tell("sent")
+            """),
             "sink": sink("""
                 from dora import Node
-                from probe import hear
+                from probe import hear, tell
                 node = Node()
                 print(node.is_empty(), node.try_recv())
+                tell("begin")
                 hear("sent")
                 print(node.is_empty())
                 got = []
