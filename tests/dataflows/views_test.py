@@ -169,6 +169,8 @@ class AtSend(FlowTest):
 
 
 class AtReceive(FlowTest):
+    """Holds a message of 5 MB in a heap of 8 MB: 4 MB fit only without it."""
+
     RECEIVER = """
 {imports}
 node = Node()
@@ -196,21 +198,21 @@ def answer():
         if event["type"] == "INPUT":
             return bytes(event["value"]).decode()
 
-with node.send_output_raw("large", 1_500_000) as buffer:
-    buffer[:] = b"k" * 1_500_000
+with node.send_output_raw("large", 5_000_000) as buffer:
+    buffer[:] = b"k" * 5_000_000
 print(answer())
 for n in range(40):
     with node.send_output_raw("unheard", 500_000) as other:
         other[:] = b"-" * 500_000
 del other, buffer
 try:
-    node.send_output_raw("unheard", 3_000_000)
+    node.send_output_raw("unheard", 4_000_000)
     print("not pinned")
 except Exception as error:
     print("pinned", "receiver" in str(error))
 node.send_output("small", b"look")
 print(answer())
-node.send_output_raw("unheard", 3_000_000)
+node.send_output_raw("unheard", 4_000_000)
 print("freed")
 """
 
@@ -227,7 +229,7 @@ print("freed")
                 self.SENDER,
                 inputs={"done": "receiver/done"},
                 outputs=["large", "small", "unheard"],
-                heap_limit="4MB",
+                heap_limit="8MB",
             ),
             "receiver": Node(
                 receiver,
