@@ -516,7 +516,7 @@ test_graph_tells_all_errors_at_once(void **state)
                    "  inputs:\n"
                    "    x: camera\n"
                    "    y: camra/image\n"
-                   "    z: {source: dora/timer/secs/0, queue_size: 0}\n"
+                   "    z: {source: dora/timer/secs/0, queue_size: -1}\n"
                    "- id: plot\n"
                    "  operators: []\n",
                    NULL, &told, &graph),

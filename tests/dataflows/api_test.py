@@ -760,24 +760,3 @@ class Logging(FlowTest):
         self.assertNotIn("D1", run.out)
         self.assertNotIn("raw1", run.out)
         self.assertEqual(len(run.records("node")), 4)
-
-    def test_stdout_and_logs_as_outputs(self):
-        run = self.flow({
-            "speaker": Node("""
-                from dora import Node
-                node = Node()
-                print("said")
-                node.log_warn("warned")
-            """, outputs=["lines", "logs"], send_stdout_as="lines", send_logs_as="logs"),
-            "sink": Node("""
-                import json
-                from dora import Node
-                for event in Node():
-                    if event["type"] == "INPUT":
-                        text = event["value"][0].as_py() if event["value"].type != "uint8" \\
-                            else bytes(event["value"]).decode()
-                        print(event["id"], "said" in str(text), "warned" in str(text))
-            """, inputs={"lines": "speaker/lines", "logs": "speaker/logs"}),
-        })
-        self.assertIn("lines True False", run.lines("sink"))
-        self.assertIn("logs False True", run.lines("sink"))

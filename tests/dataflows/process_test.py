@@ -233,7 +233,8 @@ class Executables(FlowTest):
 
 class Idle(FlowTest):
     def test_idle_nodes_use_no_processor(self):
-        """I6: waiting wakes nobody, in dora-run or in a node."""
+        """I6: waiting wakes no node, and dora-run only for its ever rarer look
+        at the queues."""
         running = self.start({
             name: Node("""
                 import os
@@ -255,7 +256,9 @@ class Idle(FlowTest):
         after = [self.switches(pid) for pid in pids]
         running.signal()
         self.ended(running)
-        self.assertEqual(before, after)
+        self.assertEqual(before[:2], after[:2])
+        for then, now in zip(before[2], after[2]):
+            self.assertLessEqual(int(now) - int(then), 3, (before, after))
 
     def settle(self, pids):
         deadline = time.monotonic() + 5

@@ -139,7 +139,7 @@ class Stop(FlowTest):
     #: end by the event alone, by SIGTERM after the grace, or by SIGKILL.
     PLACES = {
         "next": ("node.next()", 0),
-        "asyncio": ("import asyncio; asyncio.run(recv())", 0),
+        "awaiting": ("import asyncio; asyncio.run(recv())", 0),
         "thread": (
             "import threading; t = threading.Thread(target=node.next);"
             " t.start(); t.join()",
@@ -241,6 +241,8 @@ class Signals(FlowTest):
             node = Node()
             print("ready")
             for event in node:
+                # Two signals at the same moment count as one.
+                time.sleep(0.2)
                 print("stopping")
             while True: time.sleep(1)
         """)})
