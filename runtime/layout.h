@@ -182,10 +182,9 @@ struct dora__control {
     _Atomic uint32_t state;  /* enum dora__flow_state */
     _Atomic uint32_t opened; /* the barrier was */
     _Atomic int64_t started_at, started_utc;
-    _Atomic uint64_t backed;   /* bytes all heaps have */
     _Atomic uint32_t active;   /* nodes attached and not closed */
     _Atomic uint32_t sleepers; /* of them, in a wait: about */
-    uint8_t zero2[24];
+    uint8_t zero2[32];
     char culprit[DORA__FAILURE_SIZE]; /* written once, before FAILED */
 };
 _Static_assert(offsetof(struct dora__control, state) == 128, "format 1");
@@ -194,7 +193,7 @@ _Static_assert(sizeof(struct dora__control) == 704, "format 1");
 /* Flags of a control file. */
 enum { DORA__EXIT_WHEN_NODES_FINISH = 1 };
 
-/* --- finding one's way ---------------------------------------------------- */
+/* --- finding one's way --------------------------------------------------- */
 
 static inline void *
 dora__at(struct dora__control *control, uint64_t at)
@@ -255,6 +254,19 @@ static inline const char *
 dora__text_at(const struct dora__control *control, uint64_t at)
 {
     return (const char *)control + at;
+}
+
+/* Bytes that all heaps together have backed. A sum over the nodes: a total of
+ * its own would be wrong for good after a death between two additions. */
+static inline uint64_t
+dora__backed(struct dora__control *control)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t node = 0; node < control->node_count; node++)
+        sum += atomic_load_explicit(&dora__node_of(control, node)->backed,
+                                    memory_order_relaxed);
+    return sum;
 }
 
 static inline unsigned

@@ -20,8 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* --- forks
- * -------------------------------------------------------------------- */
+/* --- forks --------------------------------------------------------------- */
 
 static _Atomic uint32_t fork_generation;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
@@ -52,8 +51,7 @@ dora__node_orphan(struct dora_node *node)
     atomic_store_explicit(&node->orphan, true, memory_order_relaxed);
 }
 
-/* --- attach
- * ------------------------------------------------------------------- */
+/* --- attach -------------------------------------------------------------- */
 
 static int
 map_control(struct dora_node *node, const struct dora__attachment *attachment,
@@ -225,8 +223,7 @@ dora__node_attach(const struct dora__attachment *attachment,
     return 0;
 }
 
-/* --- join
- * --------------------------------------------------------------------- */
+/* --- join ---------------------------------------------------------------- */
 
 static void
 ring_host(const struct dora_node *node)
@@ -290,8 +287,7 @@ dora__node_join(struct dora_node *node, int64_t timeout_ns,
     }
 }
 
-/* --- close and detach
- * --------------------------------------------------------- */
+/* --- close and detach ---------------------------------------------------- */
 
 static void
 close_edges(struct dora_node *node, const struct dora__output *output)
@@ -380,8 +376,7 @@ dora__node_detach(struct dora_node *node)
     dora__node_unuse(node);
 }
 
-/* --- questions
- * ---------------------------------------------------------------- */
+/* --- questions ----------------------------------------------------------- */
 
 const char *
 dora_node_id(const struct dora_node *node)

@@ -149,7 +149,7 @@ struct dora_node {
     bool stop_told, ended;
 
     /* wait */
-    _Atomic int spin_credit;
+    _Atomic int spin_credit, spin_debt;
     unsigned cores;
 };
 
@@ -185,8 +185,36 @@ int dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
                      struct dora_loan *loan, struct dora_error *err);
 /* Lets the record go. */
 void dora__loan_end(struct dora_loan *loan);
-/* With the send lock: memory that was not needed for a second goes back. */
-void dora__loans_trim(struct dora_node *node);
+/* node_books.c, with the send lock. */
+DORA_MUST_CHECK
+int dora__books_init(struct dora_node *node);
+void dora__books_fini(struct dora_node *node);
+/* Takes back a record that was let go; `k` counts within the output. */
+void dora__books_reclaim(struct dora_node *node, struct dora__out *out,
+                         uint32_t k);
+/* A loan's share of that work, and all of it. */
+void dora__books_reclaim_some(struct dora_node *node, struct dora__out *out);
+void dora__books_reclaim_all(struct dora_node *node);
+/* Sees to it that the output has a free record; -ENOSPC. */
+DORA_MUST_CHECK
+int dora__books_provide(struct dora_node *node, struct dora__out *out);
+/* Takes the one provided: it is in flight from now on. */
+uint32_t dora__books_enter(struct dora_node *node, struct dora__out *out);
+
+/* node_heap.c, with the send lock. Blocks are places in the heaps file, but
+ * dora__block_take's are places in the node's own range. */
+DORA_MUST_CHECK
+int dora__blocks_init(struct dora_node *node);
+/* After the claims of what an earlier incarnation left. */
+void dora__blocks_settle(struct dora_node *node);
+void dora__blocks_fini(struct dora_node *node);
+DORA_MUST_CHECK
+int dora__block_take(struct dora_node *node, uint64_t size, uint64_t *ret_at);
+void dora__block_give(struct dora_node *node, uint64_t at);
+DORA_MUST_CHECK
+int dora__block_claim(struct dora_node *node, uint64_t at, uint64_t size);
+/* Memory that was not needed for a second goes back. */
+void dora__blocks_trim(struct dora_node *node);
 
 /* node_receive.c */
 DORA_MUST_CHECK
@@ -194,11 +222,46 @@ int dora__inputs_init(struct dora_node *node, struct dora_error *err);
 void dora__inputs_fini(struct dora_node *node);
 /* The next event, if there is one now: 1; 0: none; -EPIPE, -ENOMEM, -ECHILD. */
 int dora__inputs_take(struct dora_node *node, struct dora_event *ret_event);
-/* Whether that would say something; else in *ret_deadline when it will without
- * anybody's doing (-1: never). */
+/* With the receive lock: what was sent before the producer's restart is taken,
+ * and that it restarted is told. */
+void dora__input_reopen(struct dora_node *node, struct dora__in *in,
+                        uint32_t restarts);
+
+/* What may be told next. */
+enum dora__what {
+    DORA__NOTHING,
+    DORA__MESSAGE,
+    DORA__RECOVERED, /* first message after the input's timeout */
+    DORA__TICK,
+    DORA__TIMED_OUT,
+    DORA__CLOSED,
+    DORA__RESTARTED,
+    DORA__STOP_MANUAL,
+    DORA__STOP_ALL_CLOSED,
+    DORA__END,
+};
+
+struct dora__offer {
+    enum dora__what what;
+    uint32_t in;
+    int64_t time;
+};
+
+/* node_offer.c: the next event, with the receive lock; if there is none, in
+ * *ret_deadline when there will be one without anybody's doing (-1: never). */
+struct dora__offer dora__inputs_choose(struct dora_node *node,
+                                       int64_t *ret_deadline);
+/* Whether there is one; takes the lock. */
 bool dora__inputs_look(struct dora_node *node, int64_t *ret_deadline);
-/* A cheap guess at the same, without lock or clock. */
+/* A cheap guess at that, without lock or clock. */
 bool dora__inputs_glance(const struct dora_node *node);
+/* Number of the tick that is told next. */
+static inline uint64_t
+dora__next_tick(const struct dora__edge *edge)
+{
+    return dora__position(atomic_load_explicit(&edge->head[DORA__ORDINARY],
+                                               memory_order_relaxed));
+}
 
 /* node_sample.c, with the receive lock: a sample for a taken record of input
  * `in`, with one reference. NULL: no memory. */

@@ -14,13 +14,7 @@
  * lose anything had queued at that moment; ALL_INPUTS_CLOSED when nothing is
  * left to come.
  *
- *  1. FIFO per edge, oldest first across edges. A message whose sender stamped
- *     it early and pushed it late can still come after a younger one of
- *     another producer.
- *  2. The state of an edge is read before its rings: when it was closed before
- *     it was found empty, it is.
- *  3. Timers are arithmetic on the grid that began when the barrier opened: no
- *     thread, no burst, at most the queue's bound of old ticks.
+ * Which offer is the oldest is found in node_offer.c.
  *
  * All of this runs under the receive lock. */
 #include "node_private.h"
@@ -28,324 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum what {
-    NOTHING,
-    MESSAGE,
-    RECOVERED, /* first message after the input's timeout */
-    TICK,
-    TIMED_OUT,
-    CLOSED,
-    RESTARTED,
-    STOP_MANUAL,
-    STOP_ALL_CLOSED,
-    END,
-};
-
-struct offer {
-    enum what what;
-    uint32_t in;
-    int64_t time;
-};
-
-enum { TRIES = 4 }; /* for an undisturbed look across edges */
-
-/* --- time
- * ------------------------------------------------------------------------ */
-
-static void
-bring_forward(int64_t *deadline, int64_t time)
-{
-    if (*deadline < 0 || time < *deadline)
-        *deadline = time;
-}
-
-/* Ticks of the grid that are due at `now`. */
-static uint64_t
-ticks_due(const struct dora_node *node, const struct dora__edge *edge,
-          int64_t now)
-{
-    int64_t started =
-        atomic_load_explicit(&node->control->started_at, memory_order_relaxed);
-
-    /* Pairs with the release of dora__plane_open. */
-    if (!atomic_load_explicit(&node->control->opened, memory_order_acquire) ||
-        now < started)
-        return 0;
-    return (uint64_t)((now - started) / edge->period_ns) + 1;
-}
-
-static int64_t
-tick_time(const struct dora_node *node, const struct dora__edge *edge,
-          uint64_t tick)
-{
-    int64_t time;
-
-    if (__builtin_mul_overflow(tick, edge->period_ns, &time) ||
-        __builtin_add_overflow(time,
-                               atomic_load_explicit(&node->control->started_at,
-                                                    memory_order_relaxed),
-                               &time))
-        return INT64_MAX;
-    return time;
-}
-
-static uint64_t
-next_tick(const struct dora__edge *edge)
-{
-    return dora__position(atomic_load_explicit(&edge->head[DORA__ORDINARY],
-                                               memory_order_relaxed));
-}
-
-/* --- offers
- * ---------------------------------------------------------------------- */
-
-static void
-offer_tick(struct dora_node *node, uint32_t number, int64_t now,
-           struct offer *offer, int64_t *deadline)
-{
-    struct dora__edge *edge = node->ins[number].edge;
-    uint64_t due = ticks_due(node, edge, now);
-    uint64_t next = next_tick(edge);
-
-    if (due <= next) {
-        if (atomic_load_explicit(&node->control->opened, memory_order_relaxed))
-            bring_forward(deadline, tick_time(node, edge, next));
-        return;
-    }
-    if (due - next > edge->bound) {
-        uint64_t missed = due - next - edge->bound;
-
-        atomic_store_explicit(
-            &edge->dropped[DORA__ORDINARY],
-            atomic_load_explicit(&edge->dropped[DORA__ORDINARY],
-                                 memory_order_relaxed) +
-                missed,
-            memory_order_relaxed);
-        next += missed;
-        atomic_store_explicit(&edge->head[DORA__ORDINARY], next << 1,
-                              memory_order_relaxed);
-    }
-    *offer = (struct offer){
-        .what = TICK, .in = number, .time = tick_time(node, edge, next)};
-}
-
-/* Whether all that was sent before the producer's death is taken. */
-static bool
-past_restart(const struct dora__in *in)
-{
-    for (unsigned ring = 0; ring < dora__edge_rings(in->edge); ring++)
-        if ((int64_t)(dora__position(in->front.head[ring]) -
-                      atomic_load_explicit(&in->edge->restart_at[ring],
-                                           memory_order_relaxed)) < 0)
-            return false;
-    return true;
-}
-
-/* A restart that concerns this input and was not told for another one. */
-static bool
-restart_due(struct dora_node *node, struct dora__in *in)
-{
-    /* Pairs with the release of mark_restart; read after the look, since a
-     * message of the new incarnation comes with it. */
-    uint32_t restarts =
-        atomic_load_explicit(&in->edge->restarts, memory_order_acquire);
-
-    if (restarts == in->restarts_told || !past_restart(in))
-        return false;
-    if (node->sources[in->source].restarts_told != restarts)
-        return true;
-    in->restarts_told = restarts;
-    return false;
-}
-
-static void
-offer_timeout(struct dora__in *in, uint32_t number, int64_t now,
-              struct offer *offer, int64_t *deadline)
-{
-    int64_t due;
-
-    if (in->edge->timeout_ns == 0 || in->last_time == 0 || in->broken)
-        return;
-    if (__builtin_add_overflow(in->last_time, in->edge->timeout_ns, &due))
-        return;
-    if (now < due)
-        bring_forward(deadline, due);
-    else
-        *offer = (struct offer){.what = TIMED_OUT, .in = number, .time = due};
-}
-
-static void
-offer_message(struct dora_node *node, uint32_t number, int64_t now,
-              struct offer *offer, int64_t *deadline)
-{
-    struct dora__in *in = &node->ins[number];
-    /* Before the look; pairs with the release of whoever closes. */
-    uint32_t state =
-        atomic_load_explicit(&in->edge->state, memory_order_acquire);
-
-    dora__edge_look(node->control, in->edge, &in->front);
-    if (restart_due(node, in)) {
-        *offer = (struct offer){
-            .what = RESTARTED,
-            .in = number,
-            .time = atomic_load_explicit(&in->edge->restart_time,
-                                         memory_order_relaxed),
-        };
-    } else if (in->front.record != (uint32_t)DORA__NONE) {
-        *offer = (struct offer){.what = in->broken ? RECOVERED : MESSAGE,
-                                .in = number,
-                                .time = (int64_t)in->front.time};
-    } else if (state == DORA__EDGE_OPEN) {
-        offer_timeout(in, number, now, offer, deadline);
-    } else if (!in->closed_told) {
-        *offer = (struct offer){
-            .what = CLOSED,
-            .in = number,
-            .time = atomic_load_explicit(&in->edge->closed_time,
-                                         memory_order_relaxed),
-        };
-    }
-}
-
-/* After STOP: only what was queued then, where nothing may be lost. */
-static void
-offer_backlog(struct dora_node *node, uint32_t number, struct offer *offer)
-{
-    struct dora__in *in = &node->ins[number];
-
-    if (!in->has_backlog)
-        return;
-    dora__edge_look(node->control, in->edge, &in->front);
-    in->has_backlog = in->front.record != (uint32_t)DORA__NONE &&
-                      (int64_t)(dora__position(in->front.head[in->front.ring]) -
-                                in->backlog[in->front.ring]) < 0;
-    if (in->has_backlog)
-        *offer = (struct offer){
-            .what = MESSAGE, .in = number, .time = (int64_t)in->front.time};
-}
-
-static struct offer
-offer_of(struct dora_node *node, uint32_t number, int64_t now,
-         int64_t *deadline)
-{
-    struct offer offer = {.what = NOTHING};
-
-    if (node->stop_told)
-        offer_backlog(node, number, &offer);
-    else if (node->ins[number].edge->kind == DORA__EDGE_DATA)
-        offer_message(node, number, now, &offer, deadline);
-    else if (node->ins[number].edge->kind == DORA__EDGE_TIMER)
-        offer_tick(node, number, now, &offer, deadline);
-    return offer;
-}
-
-/* --- choosing
- * -------------------------------------------------------------------- */
-
-/* Whether the inputs not chosen still look as they did: only then is the choice
- * the oldest. */
-static bool
-undisturbed(const struct dora_node *node, uint32_t chosen)
-{
-    /* Pairs with the release of whoever moved a head. */
-    atomic_thread_fence(memory_order_acquire);
-    for (uint32_t i = 0; i < node->in_count; i++) {
-        const struct dora__in *in = &node->ins[i];
-
-        if (i == chosen || in->edge->kind != DORA__EDGE_DATA)
-            continue;
-        for (unsigned ring = 0; ring < dora__edge_rings(in->edge); ring++)
-            if (!dora__front_holds(in->edge, &in->front, ring))
-                return false;
-    }
-    return true;
-}
-
-static struct offer
-oldest(struct dora_node *node, int64_t *deadline)
-{
-    struct offer best;
-
-    for (unsigned try = 0; try < TRIES; try++) {
-        int64_t now = node->needs_clock ? dora__now() : 0;
-
-        best.what = NOTHING;
-        *deadline = -1;
-        for (uint32_t i = 0; i < node->in_count; i++) {
-            struct offer offer = offer_of(node, i, now, deadline);
-
-            if (offer.what != NOTHING &&
-                (best.what == NOTHING || offer.time < best.time))
-                best = offer;
-        }
-        if (best.what == NOTHING || node->stop_told || node->in_count == 1 ||
-            undisturbed(node, best.in))
-            break;
-    }
-    return best;
-}
-
-static bool
-all_closed(const struct dora_node *node)
-{
-    return node->data_count > 0 && node->open_count == 0 &&
-           (!node->has_others ||
-            (node->control->flags & DORA__EXIT_WHEN_NODES_FINISH));
-}
-
-static struct offer
-choose(struct dora_node *node, int64_t *deadline)
-{
-    struct offer best = {.what = END};
-
-    *deadline = -1;
-    if (node->ended ||
-        atomic_load_explicit(&node->closed, memory_order_relaxed))
-        return best;
-    if (!node->stop_told && dora__node_stopping(node)) {
-        best.what = STOP_MANUAL;
-        return best;
-    }
-    if (!node->stop_told && all_closed(node)) {
-        best.what = STOP_ALL_CLOSED;
-        return best;
-    }
-    best = oldest(node, deadline);
-    if (best.what == NOTHING && node->stop_told)
-        best.what = END;
-    return best;
-}
-
-bool
-dora__inputs_look(struct dora_node *node, int64_t *ret_deadline)
-{
-    struct offer offer;
-
-    (void)pthread_mutex_lock(&node->receive);
-    offer = choose(node, ret_deadline);
-    (void)pthread_mutex_unlock(&node->receive);
-    return offer.what != NOTHING;
-}
-
-bool
-dora__inputs_glance(const struct dora_node *node)
-{
-    for (uint32_t i = 0; i < node->in_count; i++) {
-        const struct dora__edge *edge = node->ins[i].edge;
-
-        if (edge->kind != DORA__EDGE_DATA)
-            continue;
-        for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++)
-            if (atomic_load_explicit(&edge->tail[ring], memory_order_relaxed) !=
-                dora__position(atomic_load_explicit(&edge->head[ring],
-                                                    memory_order_relaxed)))
-                return true;
-    }
-    return dora__node_stopping(node);
-}
-
-/* --- telling
- * --------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------- */
 
 static void
 count_shown(struct dora__edge *edge)
@@ -402,7 +79,7 @@ static int
 tell_tick(struct dora_node *node, uint32_t number, struct dora_event *event)
 {
     struct dora__in *in = &node->ins[number];
-    uint64_t tick = next_tick(in->edge);
+    uint64_t tick = dora__next_tick(in->edge);
 
     begin_event(node, DORA_EVENT_INPUT, in, event);
     event->value = DORA_VALUE_NULL;
@@ -447,6 +124,20 @@ tell_closed(struct dora_node *node, uint32_t number, struct dora_event *event)
     return 1;
 }
 
+/* The producer is back, at most after it was told to be gone. */
+void
+dora__input_reopen(struct dora_node *node, struct dora__in *in,
+                   uint32_t restarts)
+{
+    in->restarts_told = restarts;
+    if (in->closed_told &&
+        atomic_load_explicit(&in->edge->state, memory_order_acquire) ==
+            DORA__EDGE_OPEN) {
+        in->closed_told = false;
+        node->open_count++;
+    }
+}
+
 static int
 tell_restarted(struct dora_node *node, uint32_t number,
                struct dora_event *event)
@@ -454,8 +145,9 @@ tell_restarted(struct dora_node *node, uint32_t number,
     struct dora__in *in = &node->ins[number];
     struct dora__source *source = &node->sources[in->source];
 
-    in->restarts_told =
-        atomic_load_explicit(&in->edge->restarts, memory_order_relaxed);
+    dora__input_reopen(
+        node, in,
+        atomic_load_explicit(&in->edge->restarts, memory_order_relaxed));
     source->restarts_told = in->restarts_told;
     begin_event(node, DORA_EVENT_NODE_RESTARTED, NULL, event);
     event->id = dora__text_at(node->control,
@@ -483,34 +175,34 @@ tell_stop(struct dora_node *node, bool manual, struct dora_event *event)
 }
 
 static int
-tell(struct dora_node *node, const struct offer *offer,
+tell(struct dora_node *node, const struct dora__offer *offer,
      struct dora_event *event)
 {
     struct dora__in *in = &node->ins[offer->in];
 
     switch (offer->what) {
-    case MESSAGE:
+    case DORA__MESSAGE:
         return tell_message(node, offer->in, event);
-    case TICK:
+    case DORA__TICK:
         return tell_tick(node, offer->in, event);
-    case RECOVERED:
-    case TIMED_OUT:
-        in->broken = offer->what == TIMED_OUT;
+    case DORA__RECOVERED:
+    case DORA__TIMED_OUT:
+        in->broken = offer->what == DORA__TIMED_OUT;
         begin_event(node,
                     in->broken ? DORA_EVENT_INPUT_CLOSED
                                : DORA_EVENT_INPUT_RECOVERED,
                     in, event);
         return 1;
-    case CLOSED:
+    case DORA__CLOSED:
         return tell_closed(node, offer->in, event);
-    case RESTARTED:
+    case DORA__RESTARTED:
         return tell_restarted(node, offer->in, event);
-    case STOP_MANUAL:
-    case STOP_ALL_CLOSED:
-        return tell_stop(node, offer->what == STOP_MANUAL, event);
-    case NOTHING:
+    case DORA__STOP_MANUAL:
+    case DORA__STOP_ALL_CLOSED:
+        return tell_stop(node, offer->what == DORA__STOP_MANUAL, event);
+    case DORA__NOTHING:
         break;
-    case END:
+    case DORA__END:
         node->ended = true;
         return -EPIPE;
     }
@@ -520,7 +212,7 @@ tell(struct dora_node *node, const struct offer *offer,
 int
 dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
 {
-    struct offer offer;
+    struct dora__offer offer;
     int64_t deadline;
     int told;
 
@@ -530,11 +222,11 @@ dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
         atomic_store_explicit(&node->shared->asked, 1, memory_order_relaxed);
     (void)pthread_mutex_lock(&node->receive);
     do {
-        offer = choose(node, &deadline);
+        offer = dora__inputs_choose(node, &deadline);
         told = tell(node, &offer, ret_event);
-    } while (told == 0 && offer.what != NOTHING);
+    } while (told == 0 && offer.what != DORA__NOTHING);
     (void)pthread_mutex_unlock(&node->receive);
-    if (told == 1 && offer.what == MESSAGE &&
+    if (told == 1 && offer.what == DORA__MESSAGE &&
         (node->ins[offer.in].edge->flags & DORA__EDGE_BACKPRESSURE))
         dora__bell_ring(
             &dora__node_of(node->control, node->ins[offer.in].edge->producer)
@@ -542,37 +234,7 @@ dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
     return told;
 }
 
-size_t
-dora_node_queued(struct dora_node *node)
-{
-    int64_t now = node->needs_clock ? dora__now() : 0;
-    size_t queued = 0;
-
-    for (uint32_t i = 0; i < node->in_count; i++) {
-        const struct dora__edge *edge = node->ins[i].edge;
-
-        if (edge->kind == DORA__EDGE_TIMER) {
-            uint64_t due = ticks_due(node, edge, now), next = next_tick(edge);
-            uint64_t waiting = due > next ? due - next : 0;
-
-            queued += waiting < edge->bound ? waiting : edge->bound;
-            continue;
-        }
-        for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++) {
-            /* The head first: it never overtakes a tail read later. */
-            uint64_t head = dora__position(
-                atomic_load_explicit(&edge->head[ring], memory_order_acquire));
-
-            queued +=
-                atomic_load_explicit(&edge->tail[ring], memory_order_relaxed) -
-                head;
-        }
-    }
-    return queued;
-}
-
-/* --- beginning
- * -------------------------------------------------------------------- */
+/* --- beginning ----------------------------------------------------------- */
 
 static int
 init_source(struct dora_node *node, struct dora__in *in)

@@ -46,8 +46,7 @@ dora__samples_fini(struct dora_node *node)
     }
 }
 
-/* --- held ones
- * -------------------------------------------------------------------- */
+/* --- held ones ----------------------------------------------------------- */
 
 static void
 hold(struct dora_node *node, struct dora_sample *sample)
@@ -89,8 +88,7 @@ release(struct dora_node *node, const struct dora__edge *edge, uint32_t record)
         dora__bell_ring_fenced(&producer->bell);
 }
 
-/* --- filling
- * ------------------------------------------------------------------------ */
+/* --- filling ------------------------------------------------------------- */
 
 /* What the record says; it is ours through the edge's bit. */
 static void
@@ -151,8 +149,7 @@ dora__sample_fill(struct dora_node *node, struct dora_sample *sample,
     hold(node, sample);
 }
 
-/* --- references
- * ----------------------------------------------------------------------- */
+/* --- references ---------------------------------------------------------- */
 
 struct dora_sample *
 dora_sample_ref(struct dora_sample *sample)

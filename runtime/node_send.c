@@ -18,8 +18,7 @@
 
 static const int64_t second = 1000000000;
 
-/* --- one attempt, with the send lock
- * --------------------------------------------- */
+/* --- one attempt, with the send lock ------------------------------------- */
 
 /* Now, and the clocks' distance measured anew about once a second. */
 static uint64_t
@@ -123,7 +122,7 @@ end_send(struct dora_node *node, struct dora__out *out, struct dora_loan *loan)
     out->busy = NULL;
     if (node->to_utc_at - node->trimmed_at >= second) {
         node->trimmed_at = node->to_utc_at;
-        dora__loans_trim(node);
+        dora__blocks_trim(node);
     }
 }
 
@@ -158,8 +157,7 @@ attempt(struct dora_node *node, struct dora__out *out, struct dora_loan *loan)
     return result;
 }
 
-/* --- blocking
- * ---------------------------------------------------------------------- */
+/* --- blocking ------------------------------------------------------------ */
 
 /* Makes the output free for others: the loan gives up, or comes back later. */
 static void
@@ -270,8 +268,7 @@ send_loan(struct dora_loan *loan, int64_t timeout_ns, struct dora_error *err)
     return result;
 }
 
-/* --- public
- * -------------------------------------------------------------------------- */
+/* --- public -------------------------------------------------------------- */
 
 int
 dora_loan_send(struct dora_loan *loan, int64_t timeout_ns,

@@ -5,7 +5,8 @@
  * 2. Where messages come fast a short spin saves the sleep and the wake. It is
  *    done only after waits that turned out short, and only while no more nodes
  *    are awake than there are cores: a spinner must not take the core that the
- *    producer needs.
+ *    producer needs. Other programs may need it too: a spin in vain is paid for
+ *    by many short waits before the next one.
  * 3. A signal handler that ran is reported, so that the caller's can run.
  *
  * Locks are never held here: other threads of the node go on. */
@@ -14,10 +15,10 @@
 #include <sys/prctl.h>
 
 enum {
-    SPIN_NS = 50 * 1000,        /* at most, per wait */
+    SPIN_NS = 40 * 1000,        /* at most, per wait */
     SHORT_WAIT_NS = 100 * 1000, /* that promises more of its kind */
-    CREDIT_LIMIT = 8,
-    GLANCES = 16, /* between two looks at the clock */
+    DEBT_LIMIT = 512,           /* short waits after spins in vain */
+    GLANCES = 16,               /* between two looks at the clock */
 };
 
 int64_t
@@ -72,6 +73,8 @@ dora__node_sleep(struct dora_node *node, uint32_t word, int64_t deadline)
     wake_up(node);
     return result;
 }
+
+enum spun { NOT_SPUN, SPUN_WELL, SPUN_IN_VAIN };
 
 static bool
 may_spin(const struct dora_node *node)
@@ -129,32 +132,42 @@ sleep_until(struct dora_node *node, int64_t deadline)
     }
 }
 
+/* A spin that found something, or a short wait, lets the next wait spin; a spin
+ * in vain forbids as many as the last one did, twice; a long wait forbids it
+ * until there was a short one. */
 static void
-remember(struct dora_node *node, int64_t waited)
+remember(struct dora_node *node, enum spun spun, int64_t waited)
 {
     int credit = atomic_load_explicit(&node->spin_credit, memory_order_relaxed);
+    int debt = atomic_load_explicit(&node->spin_debt, memory_order_relaxed);
 
-    credit += waited < SHORT_WAIT_NS ? 1 : -2;
-    if (credit < 0)
+    if (spun == SPUN_IN_VAIN) {
+        debt = debt == 0 ? 4 : debt < DEBT_LIMIT ? 2 * debt : debt;
+        credit = -debt;
+    } else if (spun == SPUN_WELL) {
+        debt = debt / 2;
+    } else if (waited < SHORT_WAIT_NS) {
+        credit += credit < 1;
+    } else if (credit > 0) {
         credit = 0;
-    if (credit > CREDIT_LIMIT)
-        credit = CREDIT_LIMIT;
+    }
     atomic_store_explicit(&node->spin_credit, credit, memory_order_relaxed);
+    atomic_store_explicit(&node->spin_debt, debt, memory_order_relaxed);
 }
 
 int
 dora__node_wait_until(struct dora_node *node, int64_t deadline)
 {
     int64_t begin = dora__now();
+    enum spun spun = NOT_SPUN;
     int64_t due;
-    int result;
+    int result = 0;
 
-    if (may_spin(node) && spin(node, begin, deadline) &&
-        dora__inputs_look(node, &due))
-        result = 0;
-    else
+    if (may_spin(node))
+        spun = spin(node, begin, deadline) ? SPUN_WELL : SPUN_IN_VAIN;
+    if (spun != SPUN_WELL || !dora__inputs_look(node, &due))
         result = sleep_until(node, deadline);
-    remember(node, dora__now() - begin);
+    remember(node, spun, spun == SPUN_WELL ? 0 : dora__now() - begin);
     return result;
 }
 

@@ -240,8 +240,7 @@ fill(struct dora__control *control, const struct dora__plan *plan,
     }
 }
 
-/* --- making it
- * ---------------------------------------------------------------- */
+/* --- making it ----------------------------------------------------------- */
 
 static int
 back_control(int fd, const struct dora__control *control,
@@ -342,8 +341,7 @@ dora__plane_attachment(const struct dora__plane *plane, uint32_t node)
     };
 }
 
-/* --- states
- * ------------------------------------------------------------------- */
+/* --- states -------------------------------------------------------------- */
 
 enum dora__node_state
 dora__plane_node_state(const struct dora__plane *plane, uint32_t node)

@@ -21,8 +21,7 @@
 
 #include <string.h>
 
-/* --- the dead producer
- * -------------------------------------------------------- */
+/* --- the dead producer --------------------------------------------------- */
 
 static struct dora__output *
 output_of_record(struct dora__control *control,
@@ -147,8 +146,7 @@ bury_producer(struct dora__control *control, struct dora__shared_node *node)
     atomic_store_explicit(&node->gate, DORA__GATE_FREE, memory_order_release);
 }
 
-/* --- its edges
- * ------------------------------------------------------------------ */
+/* --- its edges ----------------------------------------------------------- */
 
 struct closing {
     uint32_t state; /* CLOSED, perhaps FAILED */
@@ -203,7 +201,12 @@ mark_restart(struct dora__control *control, struct dora__edge *edge,
              const void *arg)
 {
     const struct restarting *restarting = arg;
+    uint32_t closed = DORA__EDGE_CLOSED;
 
+    /* Closed by the node itself on its way out: it comes back. */
+    (void)atomic_compare_exchange_strong_explicit(
+        &edge->state, &closed, DORA__EDGE_OPEN, memory_order_release,
+        memory_order_relaxed);
     for (unsigned ring = 0; ring < DORA__RINGS; ring++)
         atomic_store_explicit(
             &edge->restart_at[ring],
@@ -219,8 +222,7 @@ mark_restart(struct dora__control *control, struct dora__edge *edge,
     dora__bell_ring_always(&dora__node_of(control, edge->consumer)->bell);
 }
 
-/* --- the dead consumer
- * ---------------------------------------------------------- */
+/* --- the dead consumer --------------------------------------------------- */
 
 static uint64_t
 edge_delivered(const struct dora__edge *edge)
@@ -367,8 +369,7 @@ bury_consumer(struct dora__control *control, struct dora__edge *edge,
     return left;
 }
 
-/* --- public
- * ----------------------------------------------------------------------- */
+/* --- public -------------------------------------------------------------- */
 
 int
 dora__plane_node_died(struct dora__plane *plane, uint32_t number, bool restart,

@@ -75,7 +75,7 @@ dora__edge_bit(const struct dora__edge *edge)
     return dora__record_bit(edge->bit);
 }
 
-/* --- the gate ------------------------------------------------------------- */
+/* --- the gate ------------------------------------------------------------ */
 
 /* The producer's. Not re-entrant; nothing inside may block. */
 static inline void
