@@ -8,6 +8,7 @@
  *
  * The descriptors end here: they are closed on exec, and the variable is gone
  * before any Python runs, so that what the script starts is no node. */
+#include "children.h"
 #include "kind.h"
 #include "python.h"
 
@@ -79,14 +80,19 @@ attach(struct dora_node **ret_node)
 static PyStatus
 initialize(int argc, char **argv)
 {
+    const char *executable = dora__py_child_of(argv[0]);
     PyConfig config;
     PyStatus status;
+
+    if (executable == NULL)
+        executable = argv[0];
 
     PyConfig_InitPythonConfig(&config);
     config.parse_argv = 1;
     status = PyConfig_SetBytesArgv(&config, argc, argv);
-    if (!PyStatus_Exception(status) && strchr(argv[0], '/') != NULL)
-        status = PyConfig_SetBytesString(&config, &config.executable, argv[0]);
+    if (!PyStatus_Exception(status) && strchr(executable, '/') != NULL)
+        status =
+            PyConfig_SetBytesString(&config, &config.executable, executable);
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);
     PyConfig_Clear(&config);
@@ -110,7 +116,8 @@ main(int argc, char **argv)
         return status.exitcode;
     if (PyStatus_Exception(status))
         Py_ExitStatusException(status);
-    if (node != NULL && dora__py_seat(node) < 0) {
+    if ((node != NULL && dora__py_seat(node) < 0) ||
+        dora__py_adopt_children() < 0) {
         PyErr_Print();
         return EXIT_FAILURE;
     }

@@ -137,9 +137,14 @@ make(PyTypeObject *type, struct dora__py_module *m)
         self->outputs = list_outputs(self->node);
     if (self->outputs != NULL)
         self->undeclared = PySet_New(NULL);
-    if (self->undeclared == NULL || join(self->node) < 0)
-        Py_CLEAR(self);
-    return (PyObject *)self;
+    if (self->undeclared != NULL && join(self->node) == 0)
+        return (PyObject *)self;
+    /* Interrupted, perhaps: then Node() may be called again. */
+    if (self->node != NULL)
+        dora__py_seat_return(self->node);
+    self->node = NULL;
+    Py_DECREF(self);
+    return NULL;
 }
 
 static PyObject *

@@ -214,7 +214,8 @@ try_loan(struct dora_node *node, int output, size_t size,
                            timeout, ret_loan, err);
 }
 
-/* First at once, then without the GIL for as long as it takes. */
+/* First at once, then without the GIL for as long as it takes. -ECANCELED: stop
+ * was requested meanwhile, no exception is set. */
 static int
 take_loan(struct dora_node *node, int output, size_t size,
           const struct dora_metadata *metadata,
@@ -233,7 +234,7 @@ take_loan(struct dora_node *node, int output, size_t size,
         r = try_loan(node, output, size, metadata, payload, -1, ret_loan, &err);
         Py_END_ALLOW_THREADS;
     }
-    if (r >= 0 || r == -ENOTSUP)
+    if (r >= 0 || r == -ENOTSUP || r == -ECANCELED)
         return r;
     (void)dora__py_raise(r, &err);
     return -1;
@@ -285,7 +286,7 @@ send_payload(struct dora__py_node *self, int output,
                       &loan);
     }
     if (r < 0)
-        return -1;
+        return r == -ECANCELED ? 0 : -1; /* as any message after the stop */
     if (payload->sample == NULL)
         dora__loan_fill(loan, payload->data, payload->size);
     r = dora__py_send_loan(loan);
@@ -384,5 +385,8 @@ dora__py_send_output_raw(PyObject *object, PyObject *const *args,
         r = take_loan(self->node, output, length, &metadata, NULL, &loan);
     }
     dora_metadata_fini(&metadata);
+    if (r == -ECANCELED)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "stop was requested while waiting for memory");
     return r < 0 ? NULL : dora__py_handler_new(self, loan, values[0]);
 }

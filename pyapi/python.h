@@ -18,6 +18,8 @@ int dora__py_seat(struct dora_node *node);
 /* What Node() takes: the node, once; it is the taker's then. Otherwise NULL
  * with a RuntimeError saying why there is none. */
 struct dora_node *dora__py_seat_take(void);
+/* Node() failed: the node may be taken again. */
+void dora__py_seat_return(struct dora_node *node);
 /* The taken node is about to be detached. */
 void dora__py_seat_leave(struct dora_node *node);
 

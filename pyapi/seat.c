@@ -67,6 +67,15 @@ find_seat(void)
 }
 
 void
+dora__py_seat_return(struct dora_node *node)
+{
+    struct seat *seat = find_seat();
+
+    if (seat != NULL && seat->node == node)
+        seat->taken = false;
+}
+
+void
 dora__py_seat_leave(struct dora_node *node)
 {
     struct seat *seat = find_seat();
@@ -86,7 +95,8 @@ dora__py_seat_take(void)
 {
     struct seat *seat = find_seat();
 
-    if (seat == NULL && getenv("DORA_NODE_CONFIG") != NULL)
+    if (seat == NULL && (getenv("DORA_NODE_CONFIG") != NULL ||
+                         getenv("DORA_RUN_PYTHON") != NULL))
         PyErr_SetString(PyExc_RuntimeError,
                         "could not initiate node: this process was started by "
                         "a node, only that one is part of the dataflow");

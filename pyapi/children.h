@@ -1,0 +1,16 @@
+/* children.h - lets multiprocessing start this program in place of the
+ * interpreter it stands in for. */
+#ifndef DORA_CHILDREN_H
+#define DORA_CHILDREN_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+/* The interpreter to stand in for, when multiprocessing in another such program
+ * started this one as `program`; else NULL. */
+const char *dora__py_child_of(const char *program);
+
+/* From now on, in the current interpreter. 0; -1 with an exception. */
+int dora__py_adopt_children(void);
+
+#endif
