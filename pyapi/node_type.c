@@ -59,6 +59,19 @@ node_clear(PyObject *object)
     return 0;
 }
 
+/* The script drops its Node and goes on. At its end, when no Python code runs
+ * any more, the outputs are left to the host, which knows how the script has
+ * ended: who reads them is to learn of a failure before they close. */
+static void
+leave(struct dora__py_node *self)
+{
+    dora__node_close(self->node);
+    if (dora__py_async_free(self->async))
+        return;
+    dora__py_seat_leave(self->node);
+    dora__node_detach(self->node);
+}
+
 static void
 node_dealloc(PyObject *object)
 {
@@ -74,13 +87,8 @@ node_dealloc(PyObject *object)
         Py_CLEAR(self->inputs[i]);
     PyMem_Free(self->inputs);
     PyMem_Free(self->parked);
-    if (self->node != NULL) {
-        dora__node_close(self->node);
-        if (!dora__py_async_free(self->async)) {
-            dora__py_seat_leave(self->node);
-            dora__node_detach(self->node);
-        }
-    }
+    if (self->node != NULL && PyEval_GetFrame() != NULL)
+        leave(self);
     type->tp_free(object);
     Py_DECREF(type);
 }
