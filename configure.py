@@ -353,10 +353,11 @@ def ninja_text(text):
     return text.replace("$", "$$")
 
 
-def config_ninja(found, arguments):
+def config_ninja(found, first, arguments):
     facts = {
         "configure_args": " ".join(map(shlex.quote, arguments)),
         "python": shlex.quote(sys.executable),
+        "first_python": shlex.quote(first.executable),
         "prefix": ARGS.prefix,
         "opt": "-O2 -g",
     }
@@ -448,7 +449,8 @@ def main():
     report(found, pythons, refused)
     advise(found, pythons)
     os.makedirs("build", exist_ok=True)
-    write("build/config.ninja", config_ninja(found, remembered()))
+    write("build/config.ninja", config_ninja(
+        found, pythons[0], remembered()))
     write("build/pythons.ninja", pythons_ninja(pythons))
     write("build/pythons", table(pythons))
     say("now: ninja, ninja run, ninja test")
