@@ -170,7 +170,7 @@ utf8_sequence(const unsigned char *text, size_t size)
 }
 
 static void
-json_ascii(struct dora__text *t, char c)
+json_escape(struct dora__text *t, char c)
 {
     switch (c) {
     case '"':
@@ -189,11 +189,20 @@ json_ascii(struct dora__text *t, char c)
         dora__text_puts(t, "\\t");
         break;
     default:
-        if ((unsigned char)c < ' ')
-            dora__text_printf(t, "\\u%04x", (unsigned)c);
-        else
-            dora__text_add(t, &c, 1);
+        dora__text_printf(t, "\\u%04x", (unsigned)c);
     }
+}
+
+/* Bytes at the beginning that stand for themselves in a JSON string. */
+static size_t
+plain_ascii(const char *text, size_t size)
+{
+    size_t at = 0;
+
+    for (; at < size && text[at] != '"' && text[at] != '\\'; at++)
+        if ((unsigned char)text[at] < ' ' || (unsigned char)text[at] >= 0x80)
+            break;
+    return at;
 }
 
 void
@@ -201,9 +210,14 @@ dora__text_json(struct dora__text *t, const char *text, size_t size)
 {
     dora__text_puts(t, "\"");
     for (size_t at = 0, step; at < size; at += step) {
+        step = plain_ascii(text + at, size - at);
+        if (step > 0) {
+            dora__text_add(t, text + at, step);
+            continue;
+        }
         step = utf8_sequence((const unsigned char *)text + at, size - at);
         if (step == 1) {
-            json_ascii(t, text[at]);
+            json_escape(t, text[at]);
         } else if (step == 0) {
             dora__text_puts(t, "\xEF\xBF\xBD");
             step = 1;

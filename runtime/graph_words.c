@@ -162,49 +162,65 @@ lookup(const char *const *environment, const char *name, size_t size)
     return NULL;
 }
 
+/* What stands behind a `$`. */
+struct reference {
+    const char *name, *otherwise; /* otherwise: of ${NAME:-...}, or NULL */
+    size_t name_size, otherwise_size;
+    const char *end;
+};
+
+/* False: a ${ is malformed. A name of size 0: the `$` stands for itself. */
+static bool
+read_reference(const char *text, struct reference *ref)
+{
+    bool braces = *text == '{';
+
+    *ref = (struct reference){.name = text + braces};
+    ref->name_size = name_size(ref->name);
+    ref->end = ref->name + ref->name_size;
+    if (!braces)
+        return true;
+    if (ref->end[0] == ':' && ref->end[1] == '-') {
+        ref->otherwise = ref->end + 2;
+        ref->otherwise_size = strcspn(ref->otherwise, "}");
+        ref->end = ref->otherwise + ref->otherwise_size;
+    }
+    return ref->name_size > 0 && *ref->end++ == '}';
+}
+
 int
 dora__expand(const char *text, const char *const *environment,
              struct dora__text *out, const char **ret_name,
              size_t *ret_name_size)
 {
-    while (*text != '\0') {
+    for (;;) {
         size_t plain = strcspn(text, "$");
+        struct reference ref;
+        const char *value;
 
         if (out->size > DORA__MAX_EXPANDED)
             return -E2BIG;
         dora__text_add(out, text, plain);
         text += plain;
-        if (*text == '\0')
-            break;
-
-        bool braces = text[1] == '{';
-        const char *name = text + 1 + braces, *otherwise = NULL;
-        size_t size = name_size(name), otherwise_size = 0;
-        const char *value, *end = name + size;
-
-        if (!braces && size == 0) {
+        if (*text++ == '\0')
+            return 0;
+        if (!read_reference(text, &ref))
+            return -EINVAL;
+        if (ref.name_size == 0) {
             dora__text_puts(out, "$");
-            text += 1 + (text[1] == '$');
+            text += *text == '$';
             continue;
         }
-        if (braces && end[0] == ':' && end[1] == '-') {
-            otherwise = end + 2;
-            otherwise_size = strcspn(otherwise, "}");
-            end = otherwise + otherwise_size;
-        }
-        if (braces && (size == 0 || *end++ != '}'))
-            return -EINVAL;
-        value = lookup(environment, name, size);
-        if (otherwise != NULL && (value == NULL || *value == '\0')) {
-            dora__text_add(out, otherwise, otherwise_size);
+        value = lookup(environment, ref.name, ref.name_size);
+        if (ref.otherwise != NULL && (value == NULL || *value == '\0')) {
+            dora__text_add(out, ref.otherwise, ref.otherwise_size);
         } else if (value != NULL) {
             dora__text_puts(out, value);
         } else {
-            *ret_name = name;
-            *ret_name_size = size;
+            *ret_name = ref.name;
+            *ret_name_size = ref.name_size;
             return -ENOENT;
         }
-        text = end;
+        text = ref.end;
     }
-    return 0;
 }

@@ -251,22 +251,23 @@ room(const struct planner *p)
     return all / p->machine->page_size * p->machine->page_size;
 }
 
-/* Gives the nodes that say no limit the same one. False after complaints. */
+/* Limits that are said, and those of nodes that send nothing. What they take
+ * goes to *ret_taken, how many are left to *ret_sharing. */
 static bool
-limit_heaps(struct planner *p, uint64_t memory)
+limit_given_heaps(struct planner *p, uint64_t all, uint64_t *ret_taken,
+                  uint32_t *ret_sharing)
 {
-    uint64_t all = room(p), taken = 0, share = whole_pages(p, memory / 2);
+    uint64_t taken = 0;
     uint32_t sharing = 0;
-    size_t errors = p->r.errors;
 
     for (uint32_t n = 0; n < p->plan.node_count; n++) {
         const struct dora__graph_node *from = &p->graph->nodes[n];
         struct dora__plan_node *node = &p->plan.nodes[n];
 
-        if (from->heap_limit > 0)
-            node->heap_limit = from->heap_limit > all
-                                   ? all + p->machine->page_size
-                                   : whole_pages(p, from->heap_limit);
+        if (from->heap_limit > all)
+            node->heap_limit = all + p->machine->page_size;
+        else if (from->heap_limit > 0)
+            node->heap_limit = whole_pages(p, from->heap_limit);
         else if (node->output_count == 0)
             node->heap_limit = whole_pages(p, QUIET_HEAP);
         else
@@ -281,28 +282,52 @@ limit_heaps(struct planner *p, uint64_t memory)
                        from->id, (unsigned long long)all);
         return false;
     }
-    if (sharing > 0 && share > (all - taken) / sharing)
-        share = (all - taken) / sharing / p->machine->page_size *
-                p->machine->page_size;
+    *ret_taken = taken;
+    *ret_sharing = sharing;
+    return true;
+}
+
+static void
+check_heap(struct planner *p, uint32_t n)
+{
+    const struct dora__graph_node *from = &p->graph->nodes[n];
+    const struct dora__plan_node *node = &p->plan.nodes[n];
+
+    if (node->heap_limit < whole_pages(p, from->pool_size))
+        dora__complain(&p->r, from->mark,
+                       "node `%s`: `shared_memory_pool_size` (%llu bytes) is "
+                       "more than its heap may have (%llu)",
+                       from->id, (unsigned long long)from->pool_size,
+                       (unsigned long long)node->heap_limit);
+    else if (from->heap_limit == 0 && node->heap_limit < LEAST_HEAP)
+        dora__complain(&p->r, from->mark,
+                       "node `%s`: only %llu bytes of addresses or file size "
+                       "are left for its heap",
+                       from->id, (unsigned long long)node->heap_limit);
+}
+
+/* Every heap's limit. False after complaints. */
+static bool
+limit_heaps(struct planner *p, uint64_t memory)
+{
+    uint64_t all = room(p), share = whole_pages(p, memory / 2), taken, most;
+    size_t errors = p->r.errors;
+    uint32_t sharing;
+
+    if (!limit_given_heaps(p, all, &taken, &sharing))
+        return false;
+    if (sharing > 0) {
+        most = (all - taken) / sharing;
+        most -= most % p->machine->page_size;
+        share = share < most ? share : most;
+    }
     for (uint32_t n = 0; n < p->plan.node_count; n++) {
         struct dora__plan_node *node = &p->plan.nodes[n];
-        const struct dora__graph_node *from = &p->graph->nodes[n];
 
         if (node->heap_limit == 0)
             node->heap_limit = share;
-        if (node->output_count == 0)
-            continue;
-        if (node->heap_limit < whole_pages(p, from->pool_size))
-            dora__complain(&p->r, from->mark,
-                           "node `%s`: `shared_memory_pool_size` (%llu bytes) "
-                           "is more than its heap may have (%llu)",
-                           from->id, (unsigned long long)from->pool_size,
-                           (unsigned long long)node->heap_limit);
-        else if (from->heap_limit == 0 && share < LEAST_HEAP)
-            dora__complain(&p->r, from->mark,
-                           "node `%s`: only %llu bytes of addresses or file "
-                           "size are left for its heap",
-                           from->id, (unsigned long long)share);
+        if (node->output_count > 0)
+            check_heap(p, n);
     }
     return p->r.errors == errors;
 }

@@ -62,7 +62,7 @@ load_plan_draw(const char *text, struct dora_error *err)
 }
 
 static void
-test_graph_survives_every_failed_allocation(void **state)
+test_graph_fault_of_every_allocation_is_survived(void **state)
 {
     unsigned n;
 
@@ -83,7 +83,7 @@ test_graph_survives_every_failed_allocation(void **state)
 }
 
 static void
-test_graph_with_errors_survives_every_failed_allocation(void **state)
+test_graph_fault_while_telling_errors_is_survived(void **state)
 {
     (void)state;
     for (unsigned n = 1;; n++) {
@@ -104,9 +104,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graph_survives_every_failed_allocation),
-        cmocka_unit_test(
-            test_graph_with_errors_survives_every_failed_allocation),
+        cmocka_unit_test(test_graph_fault_of_every_allocation_is_survived),
+        cmocka_unit_test(test_graph_fault_while_telling_errors_is_survived),
     };
 
     alarm(120);

@@ -295,7 +295,7 @@ unmark(const char *marked, char *text, unsigned *line, unsigned *column)
             ++*column;
         }
     memcpy(text, marked, (size_t)(mark - marked));
-    strcpy(text + (mark - marked), mark + 1);
+    memcpy(text + (mark - marked), mark + 1, strlen(mark));
     return strlen(text);
 }
 
