@@ -24,6 +24,8 @@
 #ifndef DORA_BELL_H
 #define DORA_BELL_H
 
+#include "layout.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -79,7 +81,7 @@ dora__bell_arm(_Atomic uint32_t *bell)
         atomic_fetch_or_explicit(bell, DORA__BELL_WAITER, memory_order_seq_cst);
 
     /* Pairs with the fence of dora__bell_ring. */
-    atomic_thread_fence(memory_order_seq_cst);
+    dora__fence_full();
     return word | DORA__BELL_WAITER;
 }
 
@@ -110,7 +112,7 @@ static inline void
 dora__bell_ring(_Atomic uint32_t *bell)
 {
     /* Pairs with the fence of dora__bell_arm. */
-    atomic_thread_fence(memory_order_seq_cst);
+    dora__fence_full();
     dora__bell_ring_fenced(bell);
 }
 
@@ -119,7 +121,7 @@ dora__bell_ring(_Atomic uint32_t *bell)
 static inline void
 dora__bell_ring_always(_Atomic uint32_t *bell)
 {
-    atomic_thread_fence(memory_order_seq_cst);
+    dora__fence_full();
 
     uint32_t word = atomic_load_explicit(bell, memory_order_relaxed);
 

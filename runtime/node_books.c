@@ -169,7 +169,7 @@ scan_roots(struct dora_node *node)
     }
     for (uint32_t i = 0; i < node->control->output_count; i++)
         name_roots(node, dora__output_of(node->control, i));
-    atomic_thread_fence(memory_order_seq_cst);
+    dora__fence_full();
     for (uint32_t i = 0; i < node->out_count; i++) {
         struct dora__out *out = &node->outs[i];
         uint32_t next;

@@ -207,7 +207,7 @@ static bool
 undisturbed(const struct dora_node *node, uint32_t chosen)
 {
     /* Pairs with the release of whoever moved a head. */
-    atomic_thread_fence(memory_order_acquire);
+    dora__fence_acquire();
     for (uint32_t i = 0; i < node->in_count; i++) {
         const struct dora__in *in = &node->ins[i];
 

@@ -83,7 +83,7 @@ release(struct dora_node *node, const struct dora__edge *edge, uint32_t record)
     if (!producer->heap_wait)
         return;
     /* Pairs with the fence of the producer's dora__bell_arm. */
-    atomic_thread_fence(memory_order_seq_cst);
+    dora__fence_full();
     if (atomic_load_explicit(&producer->starved, memory_order_relaxed))
         dora__bell_ring_fenced(&producer->bell);
 }

@@ -105,7 +105,7 @@ ring_consumers(struct dora_node *node, const struct dora__out *out,
     if (bits == 0)
         return;
     /* Pairs with the fence of dora__bell_arm. */
-    atomic_thread_fence(memory_order_seq_cst);
+    dora__fence_full();
     for (; bits != 0; bits &= bits - 1) {
         const struct dora__edge *edge = dora__edge_of(
             node->control, out->shared->edge[__builtin_ctzll(bits)]);

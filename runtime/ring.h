@@ -358,7 +358,7 @@ again:
                              memory_order_relaxed);
     if (rings == 2) {
         /* Pairs with the release of whoever moved the head. */
-        atomic_thread_fence(memory_order_acquire);
+        dora__fence_acquire();
         if (!dora__front_holds(edge, ret_front, 1 - ret_front->ring))
             goto again;
     }

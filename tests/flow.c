@@ -152,3 +152,75 @@ flow_counts(const struct flow *flow, uint32_t input)
     dora__plane_edge_counts(&flow->plane, input, &counts);
     return counts;
 }
+
+/* --- events -------------------------------------------------------------- */
+
+void
+flow_send_number(struct dora_node *node, int output, uint64_t number)
+{
+    struct dora_error err;
+
+    if (dora_node_send(node, output, &number, sizeof number, NULL, 0, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+uint64_t
+flow_next_number(struct dora_node *node)
+{
+    struct dora_event event;
+    uint64_t number;
+
+    assert_int_equal(dora_node_next(node, 0, &event), 1);
+    assert_int_equal(event.type, DORA_EVENT_INPUT);
+    assert_int_equal(event.data_size, sizeof number);
+    memcpy(&number, event.data, sizeof number);
+    dora_sample_unref(event.sample);
+    return number;
+}
+
+void
+flow_assert_event(struct dora_node *node, enum dora_event_type type,
+                  const char *id)
+{
+    struct dora_event event;
+
+    assert_int_equal(dora_node_next(node, 0, &event), 1);
+    assert_int_equal(event.type, type);
+    assert_string_equal(event.id, id);
+}
+
+void
+flow_assert_nothing(struct dora_node *node)
+{
+    struct dora_event event;
+
+    assert_int_equal(dora_node_next(node, 0, &event), 0);
+}
+
+void
+flow_assert_ended(struct dora_node *node)
+{
+    struct dora_event event;
+
+    assert_int_equal(dora_node_next(node, 0, &event), -EPIPE);
+    assert_int_equal(dora_node_next(node, -1, &event), -EPIPE);
+}
+
+void
+flow_open_pair(struct flow *flow, struct dora_node **nodes, uint32_t bound,
+               unsigned flags)
+{
+    flow_begin(flow, 2, 1 << 20);
+    flow_output(flow, 0, "out", 256);
+    flow_input(flow, 1, "in", 0, bound, flags);
+    flow_make(flow);
+    flow_open(flow, nodes);
+}
+
+void
+flow_close_pair(struct flow *flow, struct dora_node **nodes)
+{
+    dora__node_detach(nodes[0]);
+    dora__node_detach(nodes[1]);
+    flow_end(flow);
+}

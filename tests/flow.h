@@ -24,7 +24,7 @@ struct flow {
     struct dora__graph_node graph_nodes[FLOW_NODES];
     struct dora__graph_output graph_outputs[FLOW_OUTPUTS];
     struct dora__graph_input graph_inputs[FLOW_INPUTS];
-    char node_ids[FLOW_NODES][8];
+    char node_ids[FLOW_NODES][16];
     struct dora__plan plan;
     struct dora__plan_node nodes[FLOW_NODES];
     struct dora__plan_output outputs[FLOW_OUTPUTS];
@@ -50,5 +50,19 @@ void flow_open(struct flow *flow, struct dora_node **ret_nodes);
 void flow_end(struct flow *flow);
 
 struct dora__edge_counts flow_counts(const struct flow *flow, uint32_t input);
+
+/* Sends and receives a number; what is next must be that, no event at all, or
+ * the end of the stream. */
+void flow_send_number(struct dora_node *node, int output, uint64_t number);
+uint64_t flow_next_number(struct dora_node *node);
+void flow_assert_event(struct dora_node *node, enum dora_event_type type,
+                       const char *id);
+void flow_assert_nothing(struct dora_node *node);
+void flow_assert_ended(struct dora_node *node);
+
+/* One edge from node 0 to node 1, both attached, the barrier open. */
+void flow_open_pair(struct flow *flow, struct dora_node **nodes, uint32_t bound,
+                    unsigned flags);
+void flow_close_pair(struct flow *flow, struct dora_node **nodes);
 
 #endif
