@@ -78,8 +78,10 @@ finish(struct dora__callback *c)
     if (!abandoned)
         (void)!write(c->options.wake_fd, &one, sizeof one);
     (void)pthread_mutex_unlock(&c->lock);
-    if (abandoned)
+    if (abandoned) {
+        dora__node_detach(c->result.node);
         destroy(c);
+    }
 }
 
 static void *
@@ -92,7 +94,11 @@ run(void *arg)
 
     if (code == 0)
         code = attend(c, node);
-    dora__node_detach(node);
+    c->result.held = node != NULL && dora__node_held(node);
+    if (code == 0 || !c->result.joined)
+        dora__node_detach(node); /* closes its outputs: a success */
+    else
+        c->result.node = node;
     (void)close(c->options.log_fd);
     c->result.code = code;
     take_usage(&c->result);
@@ -153,6 +159,8 @@ dora__callback_abandon(struct dora__callback *c, int output)
     c->output = output;
     returned = atomic_load_explicit(&c->returned, memory_order_relaxed);
     (void)pthread_mutex_unlock(&c->lock);
-    if (returned)
+    if (returned) {
+        dora__node_detach(c->result.node);
         destroy(c);
+    }
 }

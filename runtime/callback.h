@@ -20,6 +20,10 @@ struct dora__callback_options {
 /* How it went. */
 struct dora__callback_result {
     bool joined; /* the body was called */
+    bool held;   /* samples it received are still about: it is not to be
+                    treated as dead */
+    struct dora_node *node; /* of one that failed: to be detached once its
+                               consumers were told; else NULL */
     int code;    /* what it returned; not joined: a negative errno */
     struct dora_error error; /* not joined: why */
     int64_t user_ns, system_ns;

@@ -61,6 +61,8 @@ struct dora__member {
     /* The supervisor's. */
     enum dora__stage stage;
     struct dora__callback *callback;
+    struct dora_node *returned; /* DEAD: of a callback that failed */
+    bool held;                  /* DEAD: not as far as its samples go */
     struct dora__output outputs[2]; /* stdout, stderr */
     struct dora__journal_file journal;
     struct dora__restarts restarts;

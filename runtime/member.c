@@ -3,6 +3,7 @@
  * on the supervisor's thread, which alone moves `stage`. */
 #include "dataflow.h"
 #include "environment.h"
+#include "node.h"
 #include "verdict.h"
 
 #include <signal.h>
@@ -449,6 +450,8 @@ dora__member_returned(struct dora_dataflow *flow, struct dora__member *member)
 
     dora__callback_collect(member->callback, &result);
     member->callback = NULL;
+    member->returned = result.node;
+    member->held = result.held;
     dora__member_drain(flow, member);
     take_usage(flow, member, result.user_ns, result.system_ns,
                result.voluntary_switches, result.involuntary_switches);
@@ -491,21 +494,32 @@ plan_again(struct dora_dataflow *flow, struct dora__member *member)
     member->joined = member->will_restart = false;
 }
 
-/* An abandoned thread is alive: the plane is not told of a death that is none.
- * Nor is it when the guardian is lost: everything stops then. */
+/* Who is alive is not declared dead: an abandoned thread; a callback whose
+ * samples are still about, which only sends no more. And when the guardian is
+ * lost, everything stops anyhow. */
+static int
+tell_plane(struct dora_dataflow *flow, const struct dora__member *member)
+{
+    const char *failure = member->failed ? member->failure.text : NULL;
+
+    if (flow->guardian_lost ||
+        (member->is_callback && member->exit == DORA_EXIT_GRACE))
+        return 0;
+    if (member->held)
+        return dora__plane_close_outputs(&flow->plane, member->number, failure);
+    return dora__plane_node_died(&flow->plane, member->number,
+                                 member->will_restart, failure);
+}
+
 int
 dora__member_bury(struct dora_dataflow *flow, struct dora__member *member)
 {
-    bool dead = !flow->guardian_lost &&
-                !(member->is_callback && member->exit == DORA_EXIT_GRACE);
-    int code = 0;
+    int code = tell_plane(flow, member);
 
-    if (dead)
-        code = dora__plane_node_died(
-            &flow->plane, member->number, member->will_restart,
-            member->failed ? member->failure.text : NULL);
     if (code < 0)
         return code;
+    dora__node_detach(member->returned);
+    member->returned = NULL;
     free(member->failure.text);
     member->failure = (struct dora__text){0};
     if (member->will_restart) {

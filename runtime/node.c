@@ -376,6 +376,12 @@ dora__node_detach(struct dora_node *node)
     dora__node_unuse(node);
 }
 
+bool
+dora__node_held(const struct dora_node *node)
+{
+    return atomic_load_explicit(&node->users, memory_order_relaxed) > 1;
+}
+
 /* --- questions ----------------------------------------------------------- */
 
 const char *

@@ -35,6 +35,10 @@ void dora__node_log_fields(struct dora_node *node, enum dora_level level,
                            const char *target, const char *text,
                            const char *fields);
 
+/* Whether samples or loans of it are still about: it may have closed, but the
+ * bytes they show must stay. */
+bool dora__node_held(const struct dora_node *node);
+
 /* A forked child inherits the mapping but is nobody: from now on every function
  * fails with -ECHILD or does nothing. Async-signal-safe. */
 void dora__node_orphan(struct dora_node *node);

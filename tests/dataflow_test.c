@@ -86,8 +86,69 @@ test_dataflow_failing_callback_is_named(void **state)
     expect_failure(&run, "node `a` returned 3");
     expect_exit(&run, 0, DORA_EXIT_CODE, 3);
     expect_exit(&run, 1, DORA_EXIT_SUCCESS, 0);
+    assert_int_equal(seen.failures, 1);
+    assert_string_equal(seen.failure, "a: returned 3");
     assert_int_equal(seen.closed, 1);
+    assert_true(seen.ordered);
     unload(&run);
+}
+
+/* Takes one message and keeps it beyond its end. */
+static int
+keep_one(struct dora_node *node, void *arg)
+{
+    struct dora_event event;
+
+    while (next(node, &event) == 1)
+        if (event.sample != NULL) {
+            *(struct dora_event *)arg = event;
+            return 0;
+        }
+    return 1;
+}
+
+static int
+send_until_stop(struct dora_node *node, void *arg)
+{
+    int output = dora_node_output(node, "out");
+    struct dora_event event;
+    char bytes[4096];
+    int code = 0;
+
+    (void)arg;
+    for (int i = 0; code == 0; i++) {
+        memset(bytes, i, sizeof bytes);
+        if (dora_node_send(node, output, bytes, sizeof bytes, NULL, 0, NULL) <
+            0)
+            break;
+        code = dora_node_next(node, 0, &event);
+        if (i == 1000)
+            dora_node_log(node, DORA_LEVEL_INFO, NULL, "many sent");
+    }
+    return 0;
+}
+
+static void
+test_dataflow_samples_outlive_their_callback(void **state)
+{
+    struct dora_event kept = {0};
+    const unsigned char *bytes;
+    struct run run;
+
+    (void)state;
+    load(&run, PAIR);
+    callback(&run, "a", send_until_stop, NULL);
+    callback(&run, "b", keep_one, &kept);
+    start(&run);
+    await_log(&run.log, "many sent");
+    dora_dataflow_stop(run.flow);
+    expect_success(&run);
+    unload(&run);
+    bytes = kept.data;
+    assert_int_equal(kept.data_size, 4096);
+    for (size_t i = 0; i < kept.data_size; i++)
+        assert_int_equal(bytes[i], 0);
+    dora_sample_unref(kept.sample);
 }
 
 static int
@@ -391,6 +452,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_dataflow_callbacks_run_to_a_natural_end),
         cmocka_unit_test(test_dataflow_stop_ends_waiting_callbacks),
         cmocka_unit_test(test_dataflow_failing_callback_is_named),
+        cmocka_unit_test(test_dataflow_samples_outlive_their_callback),
         cmocka_unit_test(test_dataflow_callbacks_log_to_the_sink),
         cmocka_unit_test(test_dataflow_callback_that_stays_is_abandoned),
         cmocka_unit_test(test_dataflow_misuse_is_refused),

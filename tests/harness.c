@@ -9,7 +9,7 @@ static char self[4096];
 
 /* --- this program as a node ----------------------------------------------- */
 
-static int
+int
 next(struct dora_node *node, struct dora_event *event)
 {
     int got;
@@ -252,6 +252,12 @@ sink(struct dora_node *node, void *arg)
             memcpy(&number, event.data, sizeof number);
             seen->ordered &= number == seen->inputs && seen->closed == 0;
             seen->inputs++;
+        }
+        if (event.type == DORA_EVENT_NODE_FAILED) {
+            seen->ordered &= seen->closed == 0;
+            seen->failures++;
+            (void)snprintf(seen->failure, sizeof seen->failure, "%s: %s",
+                           event.id, event.error);
         }
         seen->closed += event.type == DORA_EVENT_INPUT_CLOSED;
         if (event.type == DORA_EVENT_STOP) {

@@ -51,12 +51,15 @@ void unload(struct run *run);
 
 /* --- bodies of callback nodes -------------------------------------------- */
 
+/* dora_node_next, come what signals may. */
+int next(struct dora_node *node, struct dora_event *event);
 /* Sends 0, 1, ... on `out`: as many as *arg, a uint32_t, says. */
 int source(struct dora_node *node, void *arg);
 
 /* What a sink saw. */
 struct seen {
-    unsigned inputs, closed, stops;
+    unsigned inputs, closed, stops, failures;
+    char failure[256]; /* "node: how it ended" */
     bool ordered, ended;
 };
 

@@ -243,12 +243,12 @@ class Signals(FlowTest):
             for event in node:
                 # Two signals at the same moment count as one.
                 time.sleep(0.2)
-                print("stopping")
+                print("was told")
             while True: time.sleep(1)
         """)})
         running.expect("ready")
         running.signal()
-        running.expect("stopping")
+        running.expect("was told")
         begun = time.monotonic()
         running.signal()
         self.ended(running, 1)
