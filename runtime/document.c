@@ -41,7 +41,8 @@ struct loader {
     yaml_parser_t parser;
     struct chunk *chunks;
     struct anchor *anchors; /* newest first: a later one hides an earlier */
-    struct weight total;    /* of all that was read, aliases written out */
+    size_t anchor_count;
+    struct weight total; /* of all that was read, aliases written out */
     const unsigned char *text;
     size_t size;
     struct dora__mark mark; /* of the error */
@@ -210,6 +211,9 @@ set_anchor(struct loader *l, const char *name, const struct dora__value *value,
 
     if (name == NULL)
         return 0;
+    if (++l->anchor_count > DORA__MAX_ANCHORS)
+        return AT(l, value->mark, "more than %d anchors in the file",
+                  DORA__MAX_ANCHORS);
     anchor = keep(l, sizeof *anchor);
     if (anchor == NULL)
         return dora__fail(l->err, ENOMEM, "out of memory");

@@ -41,6 +41,7 @@ enum {
     DORA__MAX_DOCUMENT = 4 << 20, /* bytes of text */
     DORA__MAX_DEPTH = 64,
     DORA__MAX_VALUES = 1 << 18,
+    DORA__MAX_ANCHORS = 1 << 10,
 };
 
 struct dora__document {

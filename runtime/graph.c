@@ -36,7 +36,7 @@ check_key(struct dora__reader *r, const struct dora__value *value)
                                keys[i].gone);
             return;
         }
-        if (keys[i].gone == NULL)
+        if (keys[i].gone == NULL && dora__may_suggest(r))
             dora__nearest_consider(&near, keys[i].name);
     }
     dora__complain(r, value->key_mark, "unknown key %s%s",
@@ -114,6 +114,16 @@ check_type_rules(struct dora__reader *r, const struct dora__value *rules)
 }
 
 static void
+check_strict_types(struct dora__reader *r, const struct dora__value *value)
+{
+    bool strict = false;
+
+    if (dora__read_bool(r, value, &strict) && strict)
+        dora__warn(r, value->key_mark,
+                   "`strict_types` has no effect yet: types are not checked");
+}
+
+static void
 read_settings(struct dora__reader *r, const struct dora__value *root)
 {
     struct dora__graph *graph = r->graph;
@@ -121,13 +131,12 @@ read_settings(struct dora__reader *r, const struct dora__value *root)
     graph->health_check_interval_ns = DORA__HEALTH_INTERVAL_NS;
     for (size_t i = 0; i < root->item_count; i++) {
         const struct dora__value *value = &root->items[i];
-        bool ignored;
 
         check_key(r, value);
         if (strcmp(value->key, "exit_when_nodes_finish") == 0)
             (void)dora__read_bool(r, value, &graph->exit_when_nodes_finish);
         else if (strcmp(value->key, "strict_types") == 0)
-            (void)dora__read_bool(r, value, &ignored);
+            check_strict_types(r, value);
         else if (strcmp(value->key, "type_rules") == 0)
             check_type_rules(r, value);
         else if (strcmp(value->key, "debug") == 0)

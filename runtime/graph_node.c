@@ -167,13 +167,27 @@ split_args(struct dora__reader *r, const struct dora__value *value,
                        dora__show_text(node->args_text).text);
 }
 
+static int
+output_order(const void *key, const void *item)
+{
+    return strcmp(key, ((const struct dora__graph_output *)item)->id);
+}
+
+static int
+input_order(const void *key, const void *item)
+{
+    return strcmp(key, ((const struct dora__graph_input *)item)->id);
+}
+
+/* Whether the node declares the output; if not, `near` has looked at all. */
 static bool
 has_output(struct dora__reader *r, const struct dora__graph_node *node,
            const char *id, struct dora__nearest *near)
 {
-    for (size_t i = 0; i < node->output_count; i++)
-        if (strcmp(node->outputs[i].id, id) == 0)
-            return true;
+    if (node->output_count > 0 &&
+        bsearch(id, node->outputs, node->output_count, sizeof *node->outputs,
+                output_order) != NULL)
+        return true;
     for (size_t i = 0; i < node->output_count && dora__may_suggest(r); i++)
         dora__nearest_consider(near, node->outputs[i].id);
     return false;
@@ -183,9 +197,10 @@ static bool
 has_input(struct dora__reader *r, const struct dora__graph_node *node,
           const char *id, struct dora__nearest *near)
 {
-    for (size_t i = 0; i < node->input_count; i++)
-        if (strcmp(node->inputs[i].id, id) == 0)
-            return true;
+    if (node->input_count > 0 &&
+        bsearch(id, node->inputs, node->input_count, sizeof *node->inputs,
+                input_order) != NULL)
+        return true;
     for (size_t i = 0; i < node->input_count && dora__may_suggest(r); i++)
         dora__nearest_consider(near, node->inputs[i].id);
     return false;

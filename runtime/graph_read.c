@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    SUGGESTIONS = 100, /* errors with a search for what was meant */
+    SUGGESTIONS = 100, /* problems with a search for what was meant */
     SHOWN = 60,        /* bytes of the file's text in a message */
 };
 
@@ -21,6 +21,7 @@ tell(struct dora__reader *r, bool warning, struct dora__mark mark,
         .text = text,
     };
 
+    r->problems++;
     if (r->context->problem != NULL)
         r->context->problem(r->context->problem_arg, &problem);
 }
@@ -57,7 +58,7 @@ dora__warn(struct dora__reader *r, struct dora__mark mark, const char *format,
 bool
 dora__may_suggest(const struct dora__reader *r)
 {
-    return r->errors < SUGGESTIONS;
+    return r->problems < SUGGESTIONS;
 }
 
 struct dora__shown

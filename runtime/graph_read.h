@@ -19,8 +19,8 @@ struct dora__reader {
     struct dora__graph *graph;
     char owner[256]; /* of the keys being read: "node `x`: ", or "" */
     struct dora__env shared_env;
-    size_t env_bytes; /* of all nodes */
-    size_t errors;
+    size_t env_bytes;        /* of all nodes */
+    size_t errors, problems; /* problems: warnings too */
     bool no_memory; /* an allocation failed: what was read is not whole */
 };
 
@@ -30,7 +30,7 @@ void dora__complain(struct dora__reader *r, struct dora__mark mark,
 DORA_PRINTF(3, 4)
 void dora__warn(struct dora__reader *r, struct dora__mark mark,
                 const char *format, ...);
-/* Whether another suggestion is worth its time: after many errors it is not. */
+/* Whether another suggestion is worth its time: after many problems none is. */
 bool dora__may_suggest(const struct dora__reader *r);
 
 /* Text that fits a message: cut, in quotes for a person. */

@@ -247,6 +247,18 @@ test_document_size_has_a_limit(void **state)
 }
 
 static void
+test_document_anchors_have_a_limit(void **state)
+{
+    struct dora__text text = {0};
+
+    (void)state;
+    for (int i = 0; i <= DORA__MAX_ANCHORS; i++)
+        dora__text_printf(&text, "- &a%d x\n", i);
+    refuses(text.text, text.size, "more than 1024 anchors");
+    free(text.text);
+}
+
+static void
 test_document_many_keys_are_fast(void **state)
 {
     struct dora__text text = {0};
@@ -326,6 +338,7 @@ main(void)
         cmocka_unit_test(test_document_depth_has_a_limit),
         cmocka_unit_test(test_document_depth_by_aliases_has_the_same_limit),
         cmocka_unit_test(test_document_size_has_a_limit),
+        cmocka_unit_test(test_document_anchors_have_a_limit),
         cmocka_unit_test(test_document_many_keys_are_fast),
         cmocka_unit_test(test_document_json),
         cmocka_unit_test(test_document_numbers_ignore_the_locale),

@@ -40,6 +40,8 @@ test_graph_top_level_keys(void **state)
     assert_true(graph.exit_when_nodes_finish);
     assert_true(graph.health_check_interval_ns == 500000000);
     dora__graph_fini(&graph);
+    graph = load_good("nodes: []\nstrict_types: true\n", 1);
+    dora__graph_fini(&graph);
 }
 
 static void
