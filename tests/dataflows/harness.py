@@ -135,7 +135,7 @@ class Running:
                 ("err", self.process.stderr),
             )
         ]
-        for reader in self.readers:
+        for reader in list(self.readers):  # they take themselves off
             reader.start()
 
     def _read(self, name, pipe):
