@@ -195,6 +195,7 @@ struct dora__py_node {
     struct dora__py_parked *parked;
     size_t parked_count, parked_capacity;
     struct dora__py_async *async; /* from the first recv_async on */
+    unsigned ends;                /* calls of next() after the end */
     PyObject *weak;               /* list of weak references */
 };
 

@@ -9,6 +9,9 @@
  *      may be interrupted or cancelled without losing one. */
 #include "module.h"
 
+/* This often next() says at once that there is nothing more to come. */
+enum { MANY_ENDS = 100 };
+
 int
 dora__py_poll(struct dora__py_node *self, PyObject **ret_event)
 {
@@ -53,6 +56,23 @@ wait_until(struct dora__py_node *self, int64_t deadline)
     return r;
 }
 
+/* A loop that takes no notice of the end is slowed down: it shall not take a
+ * processor from those that are still at work until somebody ends it. */
+static void
+linger(struct dora__py_node *self)
+{
+    const struct timespec moment = {.tv_nsec = 20000000};
+
+    if (self->ends < MANY_ENDS) {
+        self->ends++;
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    (void)nanosleep(&moment, NULL);
+    Py_END_ALLOW_THREADS;
+    (void)PyErr_CheckSignals();
+}
+
 /* A dict; NULL without exception when the stream has ended. */
 static PyObject *
 receive(struct dora__py_node *self, int64_t timeout)
@@ -63,6 +83,8 @@ receive(struct dora__py_node *self, int64_t timeout)
 
     for (;;) {
         r = dora__py_poll(self, &event);
+        if (r == -EPIPE)
+            linger(self);
         if (r != 0)
             return r > 0 ? event : NULL;
         dora__py_unpark(self);
