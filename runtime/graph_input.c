@@ -31,9 +31,9 @@ set_period(struct dora__reader *r, struct source source,
 {
     if (ns < DORA__MIN_PERIOD_NS) {
         dora__complain(r, source.mark,
-                       "%s%s is a timer of %.3g s; the shortest period is %g s",
+                       "%s%s ticks every %.3g s; the shortest period is %d us",
                        r->owner, dora__show_text(source.text).text, seconds,
-                       DORA__MIN_PERIOD_NS / 1e9);
+                       DORA__MIN_PERIOD_NS / 1000);
         return false;
     }
     input->kind = DORA__INPUT_TIMER;
@@ -275,6 +275,7 @@ dora__read_inputs(struct dora__reader *r, const struct dora__value *value,
                   struct dora__graph_node *node)
 {
     char owner[sizeof r->owner];
+    int length;
 
     if (!dora__read_map(r, value))
         return;
@@ -282,6 +283,7 @@ dora__read_inputs(struct dora__reader *r, const struct dora__value *value,
     if (node->inputs == NULL)
         return;
     memcpy(owner, r->owner, sizeof owner);
+    length = (int)strlen(owner) - 2; /* without ": " */
     for (size_t i = 0; i < value->item_count && !r->no_memory; i++) {
         const struct dora__value *item = &value->items[i];
         struct dora__graph_input *input = &node->inputs[node->input_count];
@@ -290,8 +292,8 @@ dora__read_inputs(struct dora__reader *r, const struct dora__value *value,
         if (fault != NULL)
             dora__complain(r, item->key_mark, "%sthe input's id %s %s", owner,
                            dora__show_text(item->key).text, fault);
-        (void)snprintf(r->owner, sizeof r->owner, "%.128sinput %s: ", owner,
-                       dora__show_text(item->key).text);
+        (void)snprintf(r->owner, sizeof r->owner, "%.*s, input %s: ", length,
+                       owner, dora__show_text(item->key).text);
         input->id = dora__copy_text(r, item->key);
         if (input->id == NULL)
             break;

@@ -237,7 +237,7 @@ static const struct {
     {LONG("queue_size", "-1"), "from 1 to 1048576, not `-1`"},
     {LONG("queue_size", "1048577"), "not `1048577`"},
     {LONG("queue_size", "99999999999999999999"), "from 1 to 1048576"},
-    {LONG("queue_size", "ten"), "node `a`: input `in`: `queue_size` must be"},
+    {LONG("queue_size", "ten"), "node `a`, input `in`: `queue_size` must be"},
     {LONG("queue_size", "'10'"), "not `10`"},
     {LONG("queue_size", "1.0"), "not `1.0`"},
     {LONG("queue_policy", "drop_newest"), "`drop_oldest` or `backpressure`"},

@@ -277,10 +277,10 @@ test_graph_odd_things_are_warned_of(void **state)
         const char *text, *warning;
     } cases[] = {
         {"inputs: {i: {source: a/o, queue_sise: 3}}",
-         "3:29: node `a`: input `i`: the unknown key `queue_sise` is ignored; "
+         "3:29: node `a`, input `i`: the unknown key `queue_sise` is ignored; "
          "did you mean `queue_size`?"},
         {"inputs: {i: {source: a/o, zzz: 3}}",
-         "3:29: node `a`: input `i`: the unknown key `zzz` is ignored\n"},
+         "3:29: node `a`, input `i`: the unknown key `zzz` is ignored\n"},
         {"input_types: {image: x}",
          "3:17: node `a`: `input_types` describes `image`, which the node does "
          "not declare\n"},
