@@ -237,6 +237,7 @@ dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
         return failed;
     loan->node = node;
     loan->state = LOAN_OPEN;
+    loan->ends = false;
     failed = take_locked(node, wish, loan);
     if (failed == -ENOSPC && node->shared->heap_wait)
         failed = take_waiting(node, wish, loan, err);

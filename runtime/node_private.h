@@ -47,6 +47,7 @@ struct dora_loan {
     uint32_t record;
     enum loan_state state;
     bool is_protected, flush;
+    bool ends;        /* by itself, when sent */
     uint64_t pending; /* bits of edges */
     unsigned char *data;
     size_t size;
@@ -275,6 +276,7 @@ void dora__samples_fini(struct dora_node *node);
 /* node_wait.c: sleeps on the node's bell, armed with `word`, until `deadline`
  * (-1: for ever). 0, -ETIMEDOUT, -EINTR. */
 int dora__node_sleep(struct dora_node *node, uint32_t word, int64_t deadline);
+/* Until dora__inputs_take may find something. */
 int dora__node_wait_until(struct dora_node *node, int64_t deadline);
 /* `timeout_ns` from now, as a deadline; -1 stays. */
 int64_t dora__deadline(int64_t timeout_ns);

@@ -120,6 +120,8 @@ end_send(struct dora_node *node, struct dora__out *out, struct dora_loan *loan)
 {
     loan->state = LOAN_SENT;
     out->busy = NULL;
+    if (loan->ends)
+        dora__loan_end(loan);
     if (node->to_utc_at - node->trimmed_at >= second) {
         node->trimmed_at = node->to_utc_at;
         dora__blocks_trim(node);
@@ -146,7 +148,7 @@ attempt(struct dora_node *node, struct dora__out *out, struct dora_loan *loan)
         out->busy = loan;
         if (loan->pending == 0) {
             end_send(node, out, loan);
-            behind = out->queueing > 0;
+            behind = out->queueing + node->starving > 0;
             result = 0;
         }
     }
@@ -341,8 +343,10 @@ dora_node_send(struct dora_node *node, int output, const void *data,
     if (result < 0)
         return result;
     dora__loan_fill(&loan, data, size);
+    loan.ends = true;
     result = send_through(&loan, err);
-    end_loan(&loan);
+    if (result < 0)
+        end_loan(&loan);
     return result;
 }
 

@@ -17,7 +17,8 @@
 enum {
     SPIN_NS = 40 * 1000,        /* at most, per wait */
     SHORT_WAIT_NS = 100 * 1000, /* that promises more of its kind */
-    DEBT_LIMIT = 512,           /* short waits after spins in vain */
+    FIRST_DEBT = 4,             /* short waits, after a spin in vain */
+    DEBT_LIMIT = 512,           /* and after many */
     GLANCES = 16,               /* between two looks at the clock */
 };
 
@@ -89,21 +90,33 @@ may_spin(const struct dora_node *node)
     return (int32_t)(active - sleepers) <= (int32_t)node->cores;
 }
 
+/* A number of glances without looking at the clock. */
 static bool
-spin(const struct dora_node *node, int64_t begin, int64_t deadline)
+glance_often(const struct dora_node *node)
 {
-    int64_t end = begin + SPIN_NS;
+    for (unsigned i = 0; i < GLANCES; i++) {
+        if (dora__inputs_glance(node))
+            return true;
+        dora__pause();
+    }
+    return false;
+}
 
+static enum spun
+spin(const struct dora_node *node, int64_t deadline)
+{
+    int64_t end;
+
+    if (glance_often(node))
+        return SPUN_WELL;
+    end = dora__now() + SPIN_NS;
     if (deadline >= 0 && deadline < end)
         end = deadline;
     do {
-        for (unsigned i = 0; i < GLANCES; i++) {
-            if (dora__inputs_glance(node))
-                return true;
-            dora__pause();
-        }
+        if (glance_often(node))
+            return SPUN_WELL;
     } while (dora__now() < end);
-    return false;
+    return SPUN_IN_VAIN;
 }
 
 static int64_t
@@ -132,42 +145,57 @@ sleep_until(struct dora_node *node, int64_t deadline)
     }
 }
 
-/* A spin that found something, or a short wait, lets the next wait spin; a spin
- * in vain forbids as many as the last one did, twice; a long wait forbids it
- * until there was a short one. */
+/* A spin in vain forbids the next ones, each time twice as many; one that found
+ * something forgives half. */
 static void
-remember(struct dora_node *node, enum spun spun, int64_t waited)
+remember_spin(struct dora_node *node, enum spun spun)
 {
-    int credit = atomic_load_explicit(&node->spin_credit, memory_order_relaxed);
     int debt = atomic_load_explicit(&node->spin_debt, memory_order_relaxed);
 
-    if (spun == SPUN_IN_VAIN) {
-        debt = debt == 0 ? 4 : debt < DEBT_LIMIT ? 2 * debt : debt;
-        credit = -debt;
-    } else if (spun == SPUN_WELL) {
-        debt = debt / 2;
-    } else if (waited < SHORT_WAIT_NS) {
-        credit += credit < 1;
-    } else if (credit > 0) {
-        credit = 0;
+    if (spun == SPUN_WELL && debt == 0)
+        return;
+    if (spun == SPUN_WELL) {
+        debt /= 2;
+    } else {
+        debt = debt == 0 ? FIRST_DEBT : debt < DEBT_LIMIT ? 2 * debt : debt;
+        atomic_store_explicit(&node->spin_credit, -debt, memory_order_relaxed);
     }
-    atomic_store_explicit(&node->spin_credit, credit, memory_order_relaxed);
     atomic_store_explicit(&node->spin_debt, debt, memory_order_relaxed);
+}
+
+/* Short waits pay the debt off, and then allow a spin; a long one forbids it
+ * until there was a short one. */
+static void
+remember_wait(struct dora_node *node, int64_t waited)
+{
+    int credit = atomic_load_explicit(&node->spin_credit, memory_order_relaxed);
+
+    if (waited < SHORT_WAIT_NS && credit < 1)
+        credit++;
+    else if (waited >= SHORT_WAIT_NS && credit > 0)
+        credit = 0;
+    atomic_store_explicit(&node->spin_credit, credit, memory_order_relaxed);
 }
 
 int
 dora__node_wait_until(struct dora_node *node, int64_t deadline)
 {
-    int64_t begin = dora__now();
-    enum spun spun = NOT_SPUN;
-    int64_t due;
-    int result = 0;
+    int64_t begin, due = -1;
+    int result;
 
-    if (may_spin(node))
-        spun = spin(node, begin, deadline) ? SPUN_WELL : SPUN_IN_VAIN;
-    if (spun != SPUN_WELL || !dora__inputs_look(node, &due))
-        result = sleep_until(node, deadline);
-    remember(node, spun, spun == SPUN_WELL ? 0 : dora__now() - begin);
+    if (may_spin(node)) {
+        enum spun spun;
+
+        if (node->needs_clock && dora__inputs_look(node, &due))
+            return 0;
+        spun = spin(node, earlier(deadline, due));
+        remember_spin(node, spun);
+        if (spun == SPUN_WELL)
+            return 0;
+    }
+    begin = dora__now();
+    result = sleep_until(node, deadline);
+    remember_wait(node, dora__now() - begin);
     return result;
 }
 

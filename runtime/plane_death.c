@@ -17,6 +17,7 @@
 #include "plane.h"
 
 #include "layout.h"
+#include "plane_remains.h"
 #include "ring.h"
 
 #include <string.h>
@@ -404,6 +405,8 @@ dora__plane_node_died(struct dora__plane *plane, uint32_t number, bool restart,
     if (atomic_exchange_explicit(&node->asleep, 0, memory_order_relaxed) != 0)
         atomic_fetch_sub_explicit(&control->sleepers, 1, memory_order_relaxed);
     atomic_store_explicit(&node->starved, 0, memory_order_relaxed);
+    if (!restart)
+        dora__plane_return_heap(plane, number);
     /* Release: pairs with the next attach. */
     before = atomic_exchange_explicit(
         &node->state, restart ? DORA__NODE_ABSENT : DORA__NODE_CLOSED,

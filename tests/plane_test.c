@@ -196,6 +196,35 @@ test_plane_child_of_a_fork_is_nobody(void **state)
     flow_close_pair(&flow, nodes);
 }
 
+static void
+test_plane_returns_what_the_dead_leave(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    struct dora__heap_counts counts;
+    struct dora_loan *loan;
+    struct dora_event held;
+    unsigned char bytes[100];
+
+    (void)state;
+    flow_open_pair(&flow, nodes, 10, FLOW_TWO_RINGS);
+    memset(bytes, 7, sizeof bytes);
+    assert_int_equal(dora_node_loan(nodes[0], 0, 700000, NULL, 0, &loan, NULL),
+                     0);
+    memset(dora_loan_data(loan), 1, 700000);
+    assert_int_equal(
+        dora_node_send(nodes[0], 0, bytes, sizeof bytes, NULL, 0, NULL), 0);
+    assert_int_equal(dora_node_next(nodes[1], 0, &held), 1);
+    dora__node_orphan(nodes[0]);
+    assert_int_equal(dora__plane_node_died(&flow.plane, 0, false, NULL), 0);
+    dora__plane_heap_counts(&flow.plane, 0, &counts);
+    assert_int_equal(counts.backed, sysconf(_SC_PAGESIZE));
+    assert_memory_equal(held.data, bytes, sizeof bytes);
+    dora_sample_unref(held.sample);
+    dora_loan_drop(loan);
+    flow_close_pair(&flow, nodes);
+}
+
 int
 main(void)
 {
@@ -204,6 +233,7 @@ main(void)
         cmocka_unit_test(test_plane_blocked_send_ends),
         cmocka_unit_test(test_plane_restart_keeps_queues_and_blocks),
         cmocka_unit_test(test_plane_barrier_fails_with_the_culprit),
+        cmocka_unit_test(test_plane_returns_what_the_dead_leave),
         cmocka_unit_test(test_plane_child_of_a_fork_is_nobody),
     };
 
