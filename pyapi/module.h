@@ -194,6 +194,7 @@ struct dora__py_node {
     size_t input_count;
     struct dora__py_parked *parked;
     size_t parked_count, parked_capacity;
+    size_t promised;              /* places for views that are not parked yet */
     struct dora__py_async *async; /* from the first recv_async on */
     unsigned ends;                /* calls of next() after the end */
     PyObject *weak;               /* list of weak references */
@@ -282,8 +283,10 @@ int dora__py_handler_setup(PyObject *module);
 PyObject *dora__py_handler_new(struct dora__py_node *node,
                                struct dora_loan *loan, PyObject *output);
 
-/* Keeps the view (taken over) and its buffer for as long as anybody else
- * refers to the view. */
+/* A place for a view that is about to be made. 0; -1 with an exception. */
+int dora__py_park_reserve(struct dora__py_node *node);
+/* Ends our use of the view (taken over). With a `buffer`, both are kept for as
+ * long as anybody else refers to the view. */
 void dora__py_park(struct dora__py_node *node, PyObject *view,
                    PyObject *buffer);
 void dora__py_unpark(struct dora__py_node *node);

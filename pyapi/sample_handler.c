@@ -71,7 +71,7 @@ static void
 drop_views(struct handler *self)
 {
     while (self->view_count > 0)
-        Py_DECREF(self->views[--self->view_count].view);
+        dora__py_park(self->node, self->views[--self->view_count].view, NULL);
 }
 
 static void
@@ -121,9 +121,12 @@ make_view(struct handler *self, bool entered)
         self->view_capacity = capacity;
     }
     view = PyMemoryView_FromObject(self->buffer);
-    if (view != NULL)
-        self->views[self->view_count++] = (struct view){view, entered};
-    return Py_XNewRef(view);
+    if (view == NULL || dora__py_park_reserve(self->node) < 0) {
+        Py_XDECREF(view);
+        return NULL;
+    }
+    self->views[self->view_count++] = (struct view){view, entered};
+    return Py_NewRef(view);
 }
 
 /* What holds a Py_buffer of it makes it stay, which is no error. */
@@ -161,14 +164,8 @@ let_go(struct handler *self)
     PyObject *buffer = self->buffer;
 
     self->buffer = NULL;
-    while (self->view_count > 0) {
-        PyObject *view = self->views[--self->view_count].view;
-
-        if (Py_REFCNT(view) > 1)
-            dora__py_park(self->node, view, buffer);
-        else
-            Py_DECREF(view);
-    }
+    while (self->view_count > 0)
+        dora__py_park(self->node, self->views[--self->view_count].view, buffer);
     Py_DECREF(buffer);
 }
 

@@ -9,34 +9,39 @@
  * variable of a finished `with`, and the next turn of the loop ends it: one
  * block per output of a node that loops.
  *
- * Whoever else holds the SampleBuffer keeps the memory without our help. */
+ * Whoever else holds the SampleBuffer keeps the memory without our help. A
+ * place in the list is reserved when a view is made: a send must not fail for
+ * want of one, and memory must not be reused because of it. */
 #include "module.h"
 
-static int
-make_room(struct dora__py_node *node)
+int
+dora__py_park_reserve(struct dora__py_node *node)
 {
     size_t capacity = node->parked_capacity * 2 + 4;
     struct dora__py_parked *parked;
 
-    if (node->parked_count < node->parked_capacity)
-        return 0;
-    parked = PyMem_Realloc(node->parked, capacity * sizeof(*parked));
-    if (parked == NULL)
-        return -1;
-    node->parked = parked;
-    node->parked_capacity = capacity;
+    if (node->parked_count + node->promised == node->parked_capacity) {
+        parked = PyMem_Realloc(node->parked, capacity * sizeof(*parked));
+        if (parked == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        node->parked = parked;
+        node->parked_capacity = capacity;
+    }
+    node->promised++;
     return 0;
 }
 
 void
 dora__py_park(struct dora__py_node *node, PyObject *view, PyObject *buffer)
 {
-    Py_INCREF(buffer);
-    /* Without memory to remember it, it is kept for ever: memory lost is
-     * better than memory written by two. */
-    if (make_room(node) == 0)
+    node->promised--;
+    if (buffer == NULL || Py_REFCNT(view) == 1)
+        Py_DECREF(view);
+    else
         node->parked[node->parked_count++] =
-            (struct dora__py_parked){view, buffer};
+            (struct dora__py_parked){view, Py_NewRef(buffer)};
 }
 
 void
