@@ -37,7 +37,11 @@ dora__complain(struct dora__reader *r, struct dora__mark mark,
     dora__error_vset(&line, format, args);
     va_end(args);
     tell(r, false, mark, line.text);
-    if (r->errors++ == 0)
+    if (r->errors++ > 0)
+        return;
+    if (mark.line == 0)
+        dora__error_set(r->err, "%s: %s", r->context->file, line.text);
+    else
         dora__error_set(r->err, "%s:%u:%u: %s", r->context->file, mark.line,
                         mark.column, line.text);
 }

@@ -136,6 +136,22 @@ test_graph_env_may_carry_the_isolation(void **state)
 }
 
 static void
+test_graph_env_of_the_caller_has_no_place_in_the_file(void **state)
+{
+    static const char *const given[] = {"DORA_ISOLATION=thread", NULL};
+    const struct dora__graph_context context = {.file = "flow.yml",
+                                                .env = given};
+    struct dora__graph graph;
+    struct dora_error err;
+
+    (void)state;
+    assert_int_equal(dora__graph_load("nodes: []", 9, &context, &graph, &err),
+                     -EINVAL);
+    assert_string_equal(err.text, "flow.yml: `DORA_ISOLATION` must be `auto`, "
+                                  "`interpreter` or `process`, not `thread`");
+}
+
+static void
 test_graph_env_sizes_have_limits(void **state)
 {
     struct dora__text text = {0};
@@ -196,6 +212,7 @@ main(void)
         cmocka_unit_test(
             test_graph_env_denied_names_are_dropped_with_a_warning),
         cmocka_unit_test(test_graph_env_may_carry_the_isolation),
+        cmocka_unit_test(test_graph_env_of_the_caller_has_no_place_in_the_file),
         cmocka_unit_test(test_graph_env_sizes_have_limits),
         cmocka_unit_test(test_graph_env_of_all_nodes_has_a_limit),
     };
