@@ -360,6 +360,9 @@ def config_ninja(found, first, arguments):
         "first_python": shlex.quote(first.executable),
         "prefix": ARGS.prefix,
         "opt": "-O2 -g",
+        # Some gcc warn that their TSan does not follow fences.
+        "no_tsan_warning": "-Wno-tsan" if compiles(
+            found["cc"].where, MAIN, "-Werror", "-Wno-tsan") else "",
     }
     for thing in found.values():
         if thing.name != "ninja":

@@ -132,8 +132,8 @@ def check_words(path, text):
 
 
 def check_test_names(path, code):
-    """tests/ring_test.c holds test_ring_<fact>."""
-    stem = re.fullmatch(r"tests/(\w+)_test\.c", path)
+    """tests/ring_test.c and ring_stress_test.c hold test_ring_<fact>."""
+    stem = re.fullmatch(r"tests/([a-z0-9]+)\w*_test\.c", path)
     if not stem:
         return
     for match in re.finditer(r"^(?!#define).*cmocka_unit_test\w*\(\s*(\w+)",
