@@ -54,6 +54,8 @@ WRAP(void *, calloc, (size_t n, size_t size), (n, size), FAULT_MEMORY, ENOMEM,
      NULL)
 WRAP(void *, realloc, (void *old, size_t size), (old, size), FAULT_MEMORY,
      ENOMEM, NULL)
+WRAP(void *, aligned_alloc, (size_t unit, size_t size), (unit, size),
+     FAULT_MEMORY, ENOMEM, NULL)
 WRAP(char *, strdup, (const char *text), (text), FAULT_MEMORY, ENOMEM, NULL)
 WRAP(char *, strndup, (const char *text, size_t size), (text, size),
      FAULT_MEMORY, ENOMEM, NULL)
