@@ -195,7 +195,23 @@ class TestInstall(Temporary):
         self.assertNotIn(os.path.join(TOP, "build"), done.stdout)
 
 
-class TestReadme(unittest.TestCase):
+# What stands around README's node when it is tried.
+CAMERA = """
+from dora import Node
+Node().send_output("image", bytes([0, 1, 255]))
+"""
+CHECK = """
+from dora import Node
+events = list(Node())
+print(events[0]["value"].to_pylist(), "then", events[1]["type"])
+"""
+CHECK_YML = """  - id: check
+    path: check.py
+    inputs: {negative: invert/negative}
+"""
+
+
+class TestReadme(Temporary):
     def test_its_two_lines_differ_in_their_last_word_only(self):
         lines = [line for line in read("README.md").splitlines()
                  if re.search(r"--setup && ninja \w+$", line)]
@@ -204,6 +220,23 @@ class TestReadme(unittest.TestCase):
         self.assertEqual(run[:-len(" run")], test[:-len(" test")])
         self.assertTrue(run.endswith("ninja run"))
         self.assertTrue(test.endswith("ninja test"))
+
+    def test_its_node_does_what_it_says(self):
+        text = read("README.md")
+        files = {
+            "flow.yml": re.search("```yaml\n(.*?)```", text, re.S).group(1)
+            + CHECK_YML,
+            "invert.py": re.search("```python\n(.*?)```", text, re.S).group(1),
+            "camera.py": CAMERA, "check.py": CHECK}
+        for name, content in files.items():
+            with open(os.path.join(self.directory, name), "w") as file:
+                file.write(content)
+        done = subprocess.run(
+            [os.path.join(TOP, "build/dora-run"), "flow.yml"],
+            cwd=self.directory, text=True, timeout=120, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("[255, 254, 0] then INPUT_CLOSED", done.stdout)
 
     def test_its_targets_exist(self):
         known = set(re.findall(r"(?m)^build (\w+):", read("build.ninja")))
