@@ -310,14 +310,18 @@ static PyMethodDef array_methods[] = {
     {"tolist", array_to_pylist, METH_NOARGS, "The same as to_pylist()."},
     {"to_numpy", (PyCFunction)(void (*)(void))dora__py_array_to_numpy,
      METH_FASTCALL | METH_KEYWORDS,
-     "to_numpy(zero_copy_only=True, writable=False)\n--\n\n"
+     "to_numpy($self, zero_copy_only=True, writable=False)\n--\n\n"
      "A read-only NumPy array over the same memory."},
     {"to_string", (PyCFunction)(void (*)(void))array_to_string,
-     METH_FASTCALL | METH_KEYWORDS, "The lines that str() gives."},
+     METH_FASTCALL | METH_KEYWORDS,
+     "to_string($self, indent=2, top_level_indent=0, window=10)\n--\n\n"
+     "The lines that str() gives."},
     {"slice", (PyCFunction)(void (*)(void))array_slice,
      METH_FASTCALL | METH_KEYWORDS,
-     "slice(offset=0, length=None)\n--\n\nA part that shares the memory."},
-    {"equals", array_equals, METH_O, "Whether type and items are the same."},
+     "slice($self, offset=0, length=None)\n--\n\nA part that shares the "
+     "memory."},
+    {"equals", array_equals, METH_O,
+     "equals($self, other, /)\n--\n\nWhether type and items are the same."},
     {"buffers", array_buffers, METH_NOARGS,
      "Validity (None) and a view of the bytes."},
     {"__array__", (PyCFunction)(void (*)(void))dora__py_array_protocol,

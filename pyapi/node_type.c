@@ -226,44 +226,54 @@ node_repr(PyObject *self)
 
 static PyMethodDef node_methods[] = {
     {"next", FAST(dora__py_next),
-     "next(timeout=None)\n--\n\n"
+     "next($self, timeout=None)\n--\n\n"
      "Wait for the next event: a dict, or None at the end of the stream. After "
      "`timeout` seconds without one: a dict of type ERROR."},
     {"try_recv", dora__py_try_recv, METH_NOARGS,
-     "The next event if there is one now, else None."},
+     "try_recv($self, /)\n--\n\nThe next event if there is one now, else "
+     "None."},
     {"drain", dora__py_drain, METH_NOARGS,
-     "All events that are there now, as a list."},
+     "drain($self, /)\n--\n\nAll events that are there now, as a list."},
     {"is_empty", dora__py_is_empty, METH_NOARGS,
-     "Whether no message is queued."},
+     "is_empty($self, /)\n--\n\nWhether no message is queued."},
     {"recv_async", FAST(dora__py_recv_async),
-     "recv_async(timeout=None)\n--\n\n"
+     "recv_async($self, timeout=None)\n--\n\n"
      "An awaitable for what next() would return."},
     {"send_output", FAST(dora__py_send_output),
-     "send_output(output_id, data, metadata=None)\n--\n\n"
+     "send_output($self, output_id, data, metadata=None)\n--\n\n"
      "Send bytes, a buffer of bytes, an Arrow array of uint8, or a received "
      "value; the latter, and parts of it, without a copy."},
     {"send_output_raw", FAST(dora__py_send_output_raw),
-     "send_output_raw(output_id, data_length, metadata=None)\n--\n\n"
+     "send_output_raw($self, output_id, data_length, metadata=None)\n--\n\n"
      "Take `data_length` bytes of shared memory to write a message into: a "
      "SampleHandler, sent by `with` or by send()."},
     {"log", FAST(dora__py_log),
-     "log(level, message, target=None, fields=None)\n--\n\n"
+     "log($self, level, message, target=None, fields=None)\n--\n\n"
      "Write a line to the node's log."},
-    {"log_error", dora__py_log_error, METH_O, NULL},
-    {"log_warn", dora__py_log_warn, METH_O, NULL},
-    {"log_info", dora__py_log_info, METH_O, NULL},
-    {"log_debug", dora__py_log_debug, METH_O, NULL},
-    {"log_trace", dora__py_log_trace, METH_O, NULL},
+    {"log_error", dora__py_log_error, METH_O,
+     "log_error($self, message, /)\n--\n\nWrite a line of this level."},
+    {"log_warn", dora__py_log_warn, METH_O,
+     "log_warn($self, message, /)\n--\n\nWrite a line of this level."},
+    {"log_info", dora__py_log_info, METH_O,
+     "log_info($self, message, /)\n--\n\nWrite a line of this level."},
+    {"log_debug", dora__py_log_debug, METH_O,
+     "log_debug($self, message, /)\n--\n\nWrite a line of this level."},
+    {"log_trace", dora__py_log_trace, METH_O,
+     "log_trace($self, message, /)\n--\n\nWrite a line of this level."},
     {"node_config", node_config, METH_NOARGS,
-     "This node's inputs and outputs, as in the file."},
+     "node_config($self, /)\n--\n\nThis node's inputs and outputs, as in the "
+     "file."},
     {"dataflow_descriptor", dataflow_descriptor, METH_NOARGS,
-     "The whole file."},
-    {"dataflow_id", dataflow_id, METH_NOARGS, "The id of this run."},
+     "dataflow_descriptor($self, /)\n--\n\nThe whole file."},
+    {"dataflow_id", dataflow_id, METH_NOARGS,
+     "dataflow_id($self, /)\n--\n\nThe id of this run."},
     {"is_restart", is_restart, METH_NOARGS,
-     "Whether this node was started before in this run."},
+     "is_restart($self, /)\n--\n\nWhether this node was started before in this "
+     "run."},
     {"restart_count", restart_count, METH_NOARGS,
-     "How often this node was started again."},
-    {"timestamp", timestamp, METH_NOARGS, "Now, as an aware UTC datetime."},
+     "restart_count($self, /)\n--\n\nHow often this node was started again."},
+    {"timestamp", timestamp, METH_NOARGS,
+     "timestamp($self, /)\n--\n\nNow, as an aware UTC datetime."},
     {NULL, NULL, 0, NULL},
 };
 
