@@ -29,9 +29,9 @@
 static struct {
     struct dora_dataflow *_Atomic flow; /* NULL: nothing runs */
     atomic_int count, number;           /* of signals; the first one */
-    atomic_llong last_ns;
-    atomic_int inside;   /* handlers that run now */
-    atomic_bool leaving; /* all is over but for a slow reader */
+    atomic_llong last_ns;               /* when the last one counted */
+    atomic_int inside;                  /* handlers that run now */
+    atomic_bool leaving;                /* all is over but for a slow reader */
     int wake;
 } signals;
 
@@ -59,14 +59,18 @@ act_on_signal(int number)
 {
     struct dora_dataflow *flow =
         atomic_load_explicit(&signals.flow, memory_order_seq_cst);
+    long long last =
+        atomic_load_explicit(&signals.last_ns, memory_order_relaxed);
     int64_t now = dora__now();
-    int64_t last =
-        atomic_exchange_explicit(&signals.last_ns, now, memory_order_relaxed);
     int count;
 
     if (atomic_load_explicit(&signals.leaving, memory_order_relaxed))
         _exit(STATUS_FAILED);
-    if (last && now - last < REPEAT)
+    /* Of two threads that are here at once only one goes on. */
+    if ((last && now - last < REPEAT) ||
+        !atomic_compare_exchange_strong_explicit(&signals.last_ns, &last, now,
+                                                 memory_order_relaxed,
+                                                 memory_order_relaxed))
         return;
     count =
         1 + atomic_fetch_add_explicit(&signals.count, 1, memory_order_relaxed);
@@ -174,27 +178,38 @@ has_ended(struct run_state *state)
 }
 
 /* Somebody wants the dataflow to end; only the first is remembered. */
-static void
-note_stop(struct run_state *state, const char *by, const char *hint)
+static bool
+note_stop(struct run_state *state, const char *by)
 {
     if (state->run.stopped_by)
-        return;
+        return false;
     state->run.stopped_by = by;
-    screen_say(state->screen, "stopping: %s%s", by, hint);
     watch_stopping(state->watch, dora__now());
+    return true;
 }
 
-static void
-look_at_signals(struct run_state *state)
+/* What has come by now. It is said once REPEAT has passed: who answers to the
+ * words with another signal means another. Returns when to look again. */
+static int64_t
+look_at_signals(struct run_state *state, int64_t now)
 {
     int count = atomic_load_explicit(&signals.count, memory_order_relaxed);
     int number = atomic_load_explicit(&signals.number, memory_order_relaxed);
+    int64_t due =
+        REPEAT + atomic_load_explicit(&signals.last_ns, memory_order_relaxed);
 
-    if (count > state->signals_said && count == 1)
-        note_stop(state, signal_text(number), " (once more to kill all nodes)");
-    else if (count > state->signals_said)
+    if (count == state->signals_said)
+        return INT64_MAX;
+    (void)note_stop(state, signal_text(number));
+    if (now < due && count == 1)
+        return due;
+    if (count == 1)
+        screen_say(state->screen, "stopping: %s (once more to kill all nodes)",
+                   signal_text(number));
+    else
         screen_say(state->screen, "killing all nodes");
     state->signals_said = count;
+    return INT64_MAX;
 }
 
 static void
@@ -212,30 +227,44 @@ sleep_until(struct run_state *state, int64_t deadline)
         (void)eventfd_read(state->wake, &value);
 }
 
+/* Stops if it is time to, or nobody reads; returns when to look again. */
+static int64_t
+look_at_limits(struct run_state *state, int64_t now)
+{
+    int64_t after = state->command->stop_after_ns;
+
+    if (state->run.stopped_by)
+        return INT64_MAX;
+    if (screen_gone(state->screen) && note_stop(state, "closed output"))
+        dora_dataflow_stop(state->flow);
+    if (after < 0)
+        return INT64_MAX;
+    if (now < state->started + after)
+        return state->started + after;
+    if (note_stop(state, "--stop-after")) {
+        screen_say(state->screen, "stopping: --stop-after");
+        dora_dataflow_stop(state->flow);
+    }
+    return INT64_MAX;
+}
+
 static void
 supervise(struct run_state *state)
 {
-    int64_t stop_at = INT64_MAX;
-
-    if (state->command->stop_after_ns >= 0)
-        stop_at = state->started + state->command->stop_after_ns;
     while (!has_ended(state)) {
-        int64_t now = dora__now(), next;
+        int64_t now = dora__now();
+        int64_t next[] = {
+            look_at_signals(state, now),
+            look_at_limits(state, now),
+            watch_look(state->watch, now),
+        };
 
-        look_at_signals(state);
-        if (screen_gone(state->screen) && !state->run.stopped_by) {
-            dora_dataflow_stop(state->flow);
-            note_stop(state, "closed output", "");
-        }
-        if (now >= stop_at) {
-            stop_at = INT64_MAX;
-            dora_dataflow_stop(state->flow);
-            note_stop(state, "--stop-after", "");
-        }
-        next = watch_look(state->watch, now);
-        sleep_until(state, next < stop_at ? next : stop_at);
+        for (size_t i = 1; i < DORA_COUNT(next); i++)
+            if (next[i] < next[0])
+                next[0] = next[i];
+        sleep_until(state, next[0]);
     }
-    look_at_signals(state);
+    (void)look_at_signals(state, dora__now());
 }
 
 /* --- beginning and end ---------------------------------------------------- */

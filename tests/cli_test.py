@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -99,6 +100,9 @@ class Case(unittest.TestCase):
             self.command(*words), cwd=self.directory, text=True,
             env=self.environment, stdin=subprocess.DEVNULL, **options)
         self.addCleanup(self.end, process)
+        watchdog = threading.Timer(LIMIT, process.kill)
+        watchdog.start()
+        self.addCleanup(watchdog.cancel)
         return process
 
     def end(self, process):
@@ -442,6 +446,16 @@ class Stops(Case):
         self.assertEqual(process.returncode, 1, errors)
         self.assertLess(time.monotonic() - began, 5)
         self.assertIn("killing all nodes", errors)
+
+    def test_a_key_held_down_kills(self):
+        process = self.start(self.one(DEAF))
+        self.await_line(process, "n: ready")
+        began = time.monotonic()
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.03)
+        self.assertIn(process.returncode, (1, -signal.SIGABRT))
+        self.assertLess(time.monotonic() - began, 5)
 
     def test_three_signals_abort(self):
         process = self.start(self.one(DEAF))
