@@ -30,8 +30,10 @@ find_libexec(void)
         DORA_AUTOFREE char *guardian =
             dora__format("%s%s/dora-guardian", program, places[i]);
 
-        if (guardian && access(guardian, X_OK) == 0)
-            return dora__format("%s%s", program, places[i]);
+        if (guardian && access(guardian, X_OK) == 0) {
+            *strrchr(guardian, '/') = '\0';
+            return realpath(guardian, NULL);
+        }
     }
     return NULL;
 }

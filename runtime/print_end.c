@@ -53,8 +53,7 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
             dora__text_puts(out, " (the kernel does so when memory runs out)");
         break;
     case DORA_EXIT_GRACE:
-        dora__text_puts(out, "was killed: it did not react to the stop "
-                             "message in time");
+        dora__text_puts(out, "did not stop in time and was killed");
         break;
     case DORA_EXIT_NOT_STARTED:
         dora__text_puts(out, "was not started");
@@ -122,7 +121,7 @@ print_failure(struct dora_dataflow *flow, const struct words *words,
         dora__text_printf(out, "%zu more node%s gave up because of that.\n",
                           consequences, consequences == 1 ? "" : "s");
     if (logs)
-        dora__text_printf(out, "All that the nodes wrote is in %s\n", logs);
+        dora__text_printf(out, "All that the nodes wrote is in %s\n\n", logs);
 }
 
 /* --- the summary ---------------------------------------------------------- */

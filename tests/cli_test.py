@@ -292,6 +292,13 @@ class Lines(Case):
         self.assertIn("n0: half ", done.stdout)
         self.assertIn("SIGSEGV", done.stderr)
 
+    def test_env_stands_between_the_file_and_its_nodes(self):
+        path = self.write("flow.yml", "env: {A: file, B: file, C: file}\n"
+                          "nodes:\n  - id: n\n    path: shell\n"
+                          "    args: echo got $A-$B-$C\n    env: {C: node}\n")
+        done = self.run_dora(path, "--env", "B=cli", "--env", "C=cli")
+        self.assertIn("n: got file-cli-node\n", done.stdout)
+
     def test_env_reaches_nodes(self):
         done = self.run_dora(self.shell("echo got $A-$B"), "--env", "A=1",
                              "--env=B=x=y")
