@@ -76,6 +76,26 @@ dora__now(void)
     return dora__clock(CLOCK_MONOTONIC);
 }
 
+/* CLOCK_REALTIME - CLOCK_MONOTONIC, now. Of a few readings the one in which the
+ * least time passed between the two clocks, lest a switch in between counts. */
+static inline int64_t
+dora__utc_offset(void)
+{
+    int64_t least = INT64_MAX, offset = 0;
+
+    for (unsigned i = 0; i < 4 && least > 500; i++) {
+        int64_t before = dora__now();
+        int64_t utc = dora__clock(CLOCK_REALTIME);
+        int64_t passed = dora__now() - before;
+
+        if (passed < least) {
+            least = passed;
+            offset = utc - before - passed / 2;
+        }
+    }
+    return offset;
+}
+
 /* printf into new memory (free with free); NULL when there is none. */
 DORA_PRINTF(1, 2) char *dora__format(const char *format, ...);
 

@@ -27,7 +27,7 @@ stamp(struct dora_node *node)
     int64_t now = dora__now();
 
     if (node->to_utc_at == 0 || now - node->to_utc_at >= second) {
-        node->to_utc = dora__clock(CLOCK_REALTIME) - now;
+        node->to_utc = dora__utc_offset();
         node->to_utc_at = now;
     }
     return (uint64_t)now;

@@ -379,12 +379,13 @@ void
 dora__plane_open(struct dora__plane *plane)
 {
     struct dora__control *control = plane->control;
+    int64_t now;
 
     if (dora__plane_state(plane) != DORA__FLOW_WAITING)
         return;
-    atomic_store_explicit(&control->started_at, dora__now(),
-                          memory_order_relaxed);
-    atomic_store_explicit(&control->started_utc, dora__clock(CLOCK_REALTIME),
+    now = dora__now();
+    atomic_store_explicit(&control->started_at, now, memory_order_relaxed);
+    atomic_store_explicit(&control->started_utc, now + dora__utc_offset(),
                           memory_order_relaxed);
     if (leave_waiting(control, DORA__FLOW_RUNNING))
         /* Pairs with the acquire load of dora__node_join. */

@@ -196,6 +196,42 @@ test_plane_child_of_a_fork_is_nobody(void **state)
     flow_close_pair(&flow, nodes);
 }
 
+/* A node that closes on its way out and then fails: its inputs are told, and
+ * open again when it is back. */
+static void
+test_plane_reopens_after_a_restart(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[3];
+
+    (void)state;
+    flow_begin(&flow, 3, 1 << 20);
+    flow_output(&flow, 0, "a", 64);
+    flow_output(&flow, 2, "b", 64);
+    flow_input(&flow, 1, "x", 0, 4, FLOW_TWO_RINGS);
+    flow_input(&flow, 1, "y", 1, 4, FLOW_TWO_RINGS);
+    flow_make(&flow);
+    flow_open(&flow, nodes);
+    dora__node_detach(nodes[0]);
+    flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "x");
+    assert_int_equal(dora__plane_node_died(&flow.plane, 0, true, "crash"), 0);
+    flow_assert_event(nodes[1], DORA_EVENT_NODE_RESTARTED, "n0");
+    nodes[0] = flow_attach(&flow, 0);
+    flow_send_number(nodes[0], 0, 1);
+    assert_int_equal(flow_next_number(nodes[1]), 1);
+    dora__node_close(nodes[2]);
+    flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "y");
+    flow_assert_nothing(nodes[1]);
+    /* A failure that comes after the close is told all the same. */
+    dora__node_close(nodes[0]);
+    assert_int_equal(dora__plane_node_died(&flow.plane, 0, false, "again"), 0);
+    flow_assert_event(nodes[1], DORA_EVENT_NODE_FAILED, "n0");
+    flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "x");
+    flow_assert_event(nodes[1], DORA_EVENT_STOP, "ALL_INPUTS_CLOSED");
+    dora__node_detach(nodes[2]);
+    flow_close_pair(&flow, nodes);
+}
+
 static void
 test_plane_returns_what_the_dead_leave(void **state)
 {
@@ -233,6 +269,7 @@ main(void)
         cmocka_unit_test(test_plane_blocked_send_ends),
         cmocka_unit_test(test_plane_restart_keeps_queues_and_blocks),
         cmocka_unit_test(test_plane_barrier_fails_with_the_culprit),
+        cmocka_unit_test(test_plane_reopens_after_a_restart),
         cmocka_unit_test(test_plane_returns_what_the_dead_leave),
         cmocka_unit_test(test_plane_child_of_a_fork_is_nobody),
     };
