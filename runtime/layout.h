@@ -24,13 +24,6 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4,
                "shared words are as wide as they look");
 
-/* Fences. The race detector does not model them; nothing it watches depends on
- * them, since every word they order is atomic. */
-#if defined __SANITIZE_THREAD__ && !defined __clang__
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wtsan"
-#endif
-
 /* Between a store of ours and a load of what others store. */
 static inline void
 dora__fence_full(void)
@@ -44,10 +37,6 @@ dora__fence_acquire(void)
 {
     atomic_thread_fence(memory_order_acquire);
 }
-
-#if defined __SANITIZE_THREAD__ && !defined __clang__
-#pragma GCC diagnostic pop
-#endif
 
 #define DORA__MAGIC UINT64_C(0x31656e616c70616f) /* "oaplane1" */
 
