@@ -28,7 +28,7 @@ struct dora__py_async {
     sem_t arm;
     atomic_bool armed;
     PyObject *loop;    /* whose reader is set, or NULL */
-    PyObject *waiters; /* set of futures */
+    PyObject *waiters; /* dict: futures in the order of their awaits */
 };
 
 /* --- the thread
@@ -92,7 +92,7 @@ start(struct dora__py_node *self)
         return -1;
     }
     async->node = self->node;
-    async->waiters = PySet_New(NULL);
+    async->waiters = PyDict_New();
     async->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)sem_init(&async->arm, 0, 0);
     r = async->fd < 0 ? -errno : start_thread(async);
@@ -134,20 +134,20 @@ wake_all(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     struct dora__py_async *async = ((struct dora__py_node *)object)->async;
     uint64_t count;
-    PyObject *future;
+    PyObject *futures;
+    int r = 0;
 
     if (read(async->fd, &count, sizeof(count)) < 0)
         Py_RETURN_NONE;
-    while (PySet_GET_SIZE(async->waiters) > 0) {
-        future = PySet_Pop(async->waiters);
-        if (future == NULL)
-            return NULL;
-        if (finish(future) < 0) {
-            Py_DECREF(future);
-            return NULL;
-        }
-        Py_DECREF(future);
-    }
+    futures = PyDict_Keys(async->waiters);
+    if (futures == NULL)
+        return NULL;
+    PyDict_Clear(async->waiters);
+    for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(futures); i++)
+        r = finish(PyList_GET_ITEM(futures, i));
+    Py_DECREF(futures);
+    if (r < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -214,7 +214,7 @@ dora__py_async_future(struct dora__py_node *self)
     Py_XDECREF(loop);
     if (future == NULL)
         return NULL;
-    if (PySet_Add(self->async->waiters, future) < 0) {
+    if (PyDict_SetItem(self->async->waiters, future, Py_None) < 0) {
         Py_DECREF(future);
         return NULL;
     }
@@ -225,9 +225,10 @@ dora__py_async_future(struct dora__py_node *self)
 void
 dora__py_async_forget(struct dora__py_node *self, PyObject *future)
 {
-    if (self->async != NULL && self->async->waiters != NULL &&
-        PySet_Discard(self->async->waiters, future) < 0)
-        PyErr_Clear();
+    PyObject *waiters = self->async != NULL ? self->async->waiters : NULL;
+
+    if (waiters != NULL && PyDict_DelItem(waiters, future) < 0)
+        PyErr_Clear(); /* it was woken */
 }
 
 PyObject *
