@@ -202,6 +202,18 @@ read_policy(struct dora__reader *r, const struct dora__value *value,
         input->policy = DORA__BACKPRESSURE;
 }
 
+/* 0 is what some files say for "only the newest". */
+static void
+read_queue_size(struct dora__reader *r, const struct dora__value *value,
+                struct dora__graph_input *input)
+{
+    (void)dora__read_count(r, value, 0, DORA__MAX_QUEUE, &input->queue_size);
+    if (input->queue_size > 0)
+        return;
+    input->queue_size = 1;
+    dora__warn(r, value->mark, "%s`queue_size` 0 is taken for 1", r->owner);
+}
+
 static void
 read_option(struct dora__reader *r, const struct dora__value *value,
             struct dora__graph_input *input)
@@ -213,8 +225,7 @@ read_option(struct dora__reader *r, const struct dora__value *value,
     if (strcmp(value->key, "source") == 0) {
         return;
     } else if (strcmp(value->key, "queue_size") == 0) {
-        (void)dora__read_count(r, value, 1, DORA__MAX_QUEUE,
-                               &input->queue_size);
+        read_queue_size(r, value, input);
     } else if (strcmp(value->key, "queue_policy") == 0) {
         read_policy(r, value, input);
     } else if (strcmp(value->key, "input_timeout") == 0) {

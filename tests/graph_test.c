@@ -281,6 +281,8 @@ test_graph_odd_things_are_warned_of(void **state)
          "did you mean `queue_size`?"},
         {"inputs: {i: {source: a/o, zzz: 3}}",
          "3:29: node `a`, input `i`: the unknown key `zzz` is ignored\n"},
+        {"inputs: {i: {source: a/o, queue_size: 0}}",
+         "3:41: node `a`, input `i`: `queue_size` 0 is taken for 1\n"},
         {"input_types: {image: x}",
          "3:17: node `a`: `input_types` describes `image`, which the node does "
          "not declare\n"},
@@ -338,7 +340,7 @@ test_graph_tells_all_errors_at_once(void **state)
                   "  inputs:\n"
                   "    x: camera\n"
                   "    y: camra/image\n"
-                  "    z: {source: dora/timer/secs/0, queue_size: 0}\n"
+                  "    z: {source: dora/timer/secs/0, queue_size: -1}\n"
                   "- id: plot\n"
                   "  operators: []\n",
                   NULL, &told, &graph),
