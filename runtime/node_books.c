@@ -278,8 +278,9 @@ grow_records(struct dora_node *node, struct dora__out *out)
                                ((uint64_t)out->shared->first_record + old) *
                                    sizeof(struct dora__record),
                            bytes);
-    if (failed == 0)
-        failed = extend(out, count);
+    if (failed < 0)
+        return -ENOSPC;
+    failed = extend(out, count);
     if (failed == 0)
         /* Pairs with the acquire loads of whoever scans the table. */
         atomic_store_explicit(&out->shared->record_count, count,
@@ -331,14 +332,16 @@ adopt(struct dora_node *node, struct dora__out *out, uint32_t k)
     struct dora__record *record = record_of(node, out, k);
     uint64_t size =
         atomic_load_explicit(&record->block_size, memory_order_relaxed);
+    /* In this order: whoever let go had counted its forwards before. */
+    bool gone = let_go(record);
     bool named =
-        atomic_load_explicit(&record->forwards, memory_order_acquire) != 0;
+        atomic_load_explicit(&record->forwards, memory_order_relaxed) != 0;
 
-    if (let_go(record) && !named) {
+    if (gone && !named) {
         atomic_store_explicit(&record->block_size, 0, memory_order_relaxed);
         return 0;
     }
-    chain_move(out, k, let_go(record) ? DORA__ROOTED : DORA__FLIGHT);
+    chain_move(out, k, gone ? DORA__ROOTED : DORA__FLIGHT);
     node->rooted_count += out->entries[k].list == DORA__ROOTED;
     if (size == 0)
         return 0;

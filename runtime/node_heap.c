@@ -69,7 +69,7 @@ back(void *arg, uint64_t at, uint64_t size)
     failed = dora__segment_back(node->heaps_fd, node->own_at + at, size);
     if (failed < 0) {
         unback(node, at, size);
-        return failed;
+        return -ENOSPC;
     }
     dora__segment_populate(node->own + at, size);
     return 0;

@@ -69,7 +69,7 @@ take(struct dora_node *node, const struct dora__wish *wish,
     if (failed == 0 && size > 0)
         failed = dora__block_take(node, size, &offset);
     if (failed < 0)
-        return failed == -ENOMEM ? -ENOSPC : failed;
+        return failed;
     loan->record = dora__books_enter(node, out);
     record = dora__record_of(node->control, loan->record);
     fill_record(node, wish, record, node->own_at + offset, size);
@@ -147,8 +147,13 @@ out_of_memory(struct dora_node *node, const struct dora__wish *wish,
 {
     struct dora__text holders = {0};
     const struct dora__shared_node *shared = node->shared;
+    struct dora__out *out = &node->outs[wish->output];
+    uint32_t messages;
     int code;
 
+    (void)pthread_mutex_lock(&node->send);
+    messages = out->entry_count - out->lists[DORA__FREE].count;
+    (void)pthread_mutex_unlock(&node->send);
     dora__holders_line(node->control, node->number, &holders);
     code = dora__fail(
         err, ENOSPC,
@@ -158,10 +163,8 @@ out_of_memory(struct dora_node *node, const struct dora__wish *wish,
         (double)atomic_load_explicit(&shared->used, memory_order_relaxed) / 1e6,
         (double)shared->heap_limit / 1e6,
         (double)dora__backed(node->control) / 1e6,
-        (double)node->control->budget / 1e6,
-        node->outs[wish->output].entry_count -
-            node->outs[wish->output].lists[DORA__FREE].count,
-        node->outs[wish->output].shared->record_limit,
+        (double)node->control->budget / 1e6, messages,
+        out->shared->record_limit,
         holders.text != NULL ? holders.text : "nobody");
     free(holders.text);
     return code;
@@ -244,7 +247,9 @@ dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
     else if (failed == -ENOSPC)
         failed = out_of_memory(node, wish, err);
     if (failed == -EPIPE)
-        return dora__fail(err, EPIPE, "the node is closed");
+        dora__error_set(err, "the node is closed");
+    if (failed == -ENOMEM)
+        dora__error_set(err, "the process has no memory for a loan");
     return failed;
 }
 

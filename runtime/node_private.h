@@ -1,13 +1,12 @@
-/* node_private.h - what node.c, node_loan.c, node_send.c, node_receive.c and
- * node_wait.c share. Nothing here is visible to another process.
+/* node_private.h - what the node_*.c share. Nothing here is visible to another
+ * process.
  *
- * Three locks, taken one at a time, none held while anything can block:
+ * Two locks, taken one at a time, neither held while anything can block:
  *
- *   send     loans, the allocator, the gate; the output side
+ *   send     loans, books and heap, the gate; the output side
  *   receive  popping, samples, what has been told; the input side
- *   (none)   joins, closes: atomics
  *
- * They die with the process, so that no node's death can keep one. */
+ * They are private and die with the process: no node's death can keep one. */
 #ifndef DORA_NODE_PRIVATE_H
 #define DORA_NODE_PRIVATE_H
 
@@ -24,7 +23,6 @@ struct dora_sample {
     _Atomic uint32_t references;
     uint32_t record; /* DORA__NONE: a private copy, or nothing */
     struct dora_node *node;
-    uint64_t bit;
     uint32_t input;
     uint32_t metadata_size;
     const unsigned char *data, *metadata;
@@ -80,7 +78,6 @@ struct dora__out {
     uint32_t entry_count;
     uint32_t flight_limit; /* more than that cannot all be queued */
     struct dora__chain lists[DORA__LISTS];
-    uint32_t held_cursor;
     struct dora__seen seen[64];   /* per bit */
     const struct dora_loan *busy; /* blocks on this output */
     uint32_t queueing;            /* threads behind it */

@@ -1,7 +1,8 @@
 /* plane.h - the shared memory of one dataflow, and what only its host may do
- * there. The layout is layout.h, the algorithm of records, rings and bells is
- * described at the head of node_send.c and node_receive.c; deaths are in
- * plane_death.c. Knows no graph and starts nothing.
+ * there. The layout is layout.h; the algorithm is told at the head of ring.h
+ * (queues), bell.h (waking), node_books.c (records and their memory),
+ * node_send.c, node_receive.c (events) and plane_death.c. Starts nothing; one
+ * thread of the host at a time, but for the questions and dora__plane_stop.
  *
  * Two files without a name hold everything: `control` (plan, states, rings,
  * records) and `heaps` (payloads, one range per node). Nodes receive them as
