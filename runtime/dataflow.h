@@ -32,6 +32,8 @@
 #define DORA__FINISH_GRACE (120 * DORA__SECOND)
 /* The longest way of a line to its file. */
 #define DORA__LOG_DELAY (DORA__SECOND / 10)
+/* The shortest time between two looks at the pipes. */
+#define DORA__OUTPUT_PACE (DORA__SECOND / 1000)
 /* Trying again where nothing says that it is worth it. */
 #define DORA__RETRY_DELAY (DORA__SECOND / 1000)
 
@@ -61,8 +63,8 @@ struct dora__member {
     /* The supervisor's. */
     enum dora__stage stage;
     struct dora__callback *callback;
-    struct dora_node *returned; /* DEAD: of a callback that failed */
-    bool held;                  /* DEAD: not as far as its samples go */
+    struct dora_node *returned;     /* DEAD: of a callback that failed */
+    bool held;                      /* DEAD: not as far as its samples go */
     struct dora__output outputs[2]; /* stdout, stderr */
     struct dora__journal_file journal;
     struct dora__restarts restarts;
@@ -112,6 +114,8 @@ struct dora_dataflow {
 
     /* The supervisor's. */
     int epoll_fd;
+    int outputs_fd;   /* an epoll of all pipes */
+    int64_t heard_at; /* when they were last read */
     struct dora__guardian guardian;
     bool guardian_lost; /* it ended before it was told to */
     char *buffer;       /* for reading pipes */
@@ -127,7 +131,7 @@ struct dora_dataflow {
     bool dirty;               /* journals hold unwritten lines */
     int64_t finish_grace_ns;  /* NEVER: off */
     int64_t term_at, kill_at, abandon_at; /* deadlines, or NEVER */
-    int64_t flush_at, retry_at, finish_at, notice_at;
+    int64_t flush_at, retry_at, finish_at, notice_at, listen_at;
     uint64_t finish_progress; /* messages delivered when finish_at was set */
 
     /* Under the lock. */
@@ -189,22 +193,20 @@ void dora__member_set_phase(struct dora_dataflow *flow,
 
 /* --- supervisor.c -------------------------------------------------------- */
 
-/* What an event is about: the high half of its epoll data; the low half is
- * twice the member's number, plus the stream. */
+/* What an event is about. */
 enum dora__source {
     DORA__SOURCE_WAKE,
     DORA__SOURCE_DOORBELL,
     DORA__SOURCE_GUARDIAN,
-    DORA__SOURCE_OUTPUT,
 };
 
 /* Starts the thread that runs the dataflow to its end. */
 DORA_MUST_CHECK
 int dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err);
-/* Watches a descriptor for reading. */
+/* Watches a pipe of the member for reading. */
 DORA_MUST_CHECK
-int dora__supervisor_watch(struct dora_dataflow *flow, int fd,
-                           enum dora__source source, uint32_t low);
+int dora__supervisor_listen(struct dora_dataflow *flow, int fd,
+                            const struct dora__member *member, int stream);
 
 /* --- ladder.c ------------------------------------------------------------ */
 

@@ -126,8 +126,7 @@ open_output(struct dora_dataflow *flow, struct dora__member *member, int stream,
     code = dora__output_open(output, flow->pipe_size, ret_fd);
     if (code < 0)
         return code;
-    return dora__supervisor_watch(flow, output->fd, DORA__SOURCE_OUTPUT,
-                                  member->number * 2 + (uint32_t)stream);
+    return dora__supervisor_listen(flow, output->fd, member, stream);
 }
 
 /* --- starting ------------------------------------------------------------ */

@@ -14,6 +14,7 @@
  *      dismissed, which kills what the nodes have left behind. */
 #include "dataflow.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -166,7 +167,7 @@ look(struct dora_dataflow *flow)
     dora__finish_watch(flow);
 }
 
-/* --- events -------------------------------------------------------------- */
+/* --- what is heard ------------------------------------------------------- */
 
 static void
 clear_counter(int fd)
@@ -232,13 +233,45 @@ hear_guardian(struct dora_dataflow *flow)
         lose_guardian(flow);
 }
 
-/* False: only output; nobody has to move. */
-static bool
-handle(struct dora_dataflow *flow, uint64_t data)
-{
-    uint32_t low = (uint32_t)data;
+/* --- pipes ---------------------------------------------------------------- */
 
-    switch ((enum dora__source)(data >> 32)) {
+/* A node that prints a lot would wake the supervisor for every write. So the
+ * pipes have an epoll of their own, which is slept on only when some time has
+ * passed since they were read: a pipe does not fill in that. */
+static void
+hear_outputs(struct dora_dataflow *flow)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(flow->outputs_fd, events, EVENTS, 0);
+    int64_t now = dora__now();
+
+    for (int i = 0; i < n; i++)
+        dora__member_read(flow, &flow->members[events[i].data.u64 / 2],
+                          (int)(events[i].data.u64 % 2));
+    if (n > 0 && now - flow->heard_at < DORA__OUTPUT_PACE)
+        flow->listen_at = now + DORA__OUTPUT_PACE;
+    flow->heard_at = now;
+}
+
+int
+dora__supervisor_listen(struct dora_dataflow *flow, int fd,
+                        const struct dora__member *member, int stream)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN,
+        .data.u64 = (uint64_t)member->number * 2 + (unsigned)stream,
+    };
+
+    return epoll_ctl(flow->outputs_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
+                                                                      : 0;
+}
+
+/* --- events -------------------------------------------------------------- */
+
+static void
+handle(struct dora_dataflow *flow, enum dora__source source)
+{
+    switch (source) {
     case DORA__SOURCE_WAKE:
         clear_counter(flow->wake_fd);
         break;
@@ -249,19 +282,13 @@ handle(struct dora_dataflow *flow, uint64_t data)
         if (flow->guardian.socket >= 0)
             hear_guardian(flow);
         break;
-    case DORA__SOURCE_OUTPUT:
-        dora__member_read(flow, &flow->members[low / 2], (int)(low % 2));
-        return false;
     }
-    return true;
 }
 
-int
-dora__supervisor_watch(struct dora_dataflow *flow, int fd,
-                       enum dora__source source, uint32_t low)
+static int
+watch(struct dora_dataflow *flow, int fd, enum dora__source source)
 {
-    struct epoll_event event = {.events = EPOLLIN,
-                                .data.u64 = (uint64_t)source << 32 | low};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = source};
 
     return epoll_ctl(flow->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
                                                                     : 0;
@@ -272,9 +299,9 @@ dora__supervisor_watch(struct dora_dataflow *flow, int fd,
 static int64_t
 next_deadline(const struct dora_dataflow *flow)
 {
-    const int64_t all[] = {flow->term_at,  flow->kill_at,  flow->abandon_at,
-                           flow->flush_at, flow->retry_at, flow->finish_at,
-                           flow->notice_at};
+    const int64_t all[] = {flow->term_at,   flow->kill_at,  flow->abandon_at,
+                           flow->flush_at,  flow->retry_at, flow->finish_at,
+                           flow->notice_at, flow->listen_at};
     int64_t next = DORA__NEVER;
 
     for (size_t i = 0; i < DORA_COUNT(all); i++)
@@ -299,6 +326,8 @@ meet_deadlines(struct dora_dataflow *flow, int64_t now)
         if (!flow->opened && !flow->stopping)
             name_the_awaited(flow);
     }
+    if (now >= flow->listen_at)
+        flow->listen_at = DORA__NEVER;
     if (now >= flow->flush_at) {
         flow->flush_at = DORA__NEVER;
         dora__flow_flush(flow);
@@ -306,27 +335,35 @@ meet_deadlines(struct dora_dataflow *flow, int64_t now)
     return moved;
 }
 
-static int
-milliseconds_until(int64_t deadline)
+/* Sleeps at most until then. *ret_heard: pipes have something to say. */
+static void
+sleep_until(struct dora_dataflow *flow, int64_t deadline, bool *ret_heard)
 {
+    bool listening = flow->listen_at == DORA__NEVER;
+    struct pollfd polled[] = {
+        {flow->epoll_fd, POLLIN, 0},
+        {listening ? flow->outputs_fd : -1, POLLIN, 0},
+    };
     int64_t left = deadline - dora__now();
+    struct timespec timeout = {0, 0};
 
-    if (deadline == DORA__NEVER)
-        return -1;
-    return left <= 0 ? 0
-                     : (int)((left + 999999) / 1000000 < 3600000
-                                 ? (left + 999999) / 1000000
-                                 : 3600000);
+    if (left > 0)
+        timeout = (struct timespec){left / DORA__SECOND, left % DORA__SECOND};
+    *ret_heard = ppoll(polled, DORA_COUNT(polled),
+                       deadline == DORA__NEVER ? NULL : &timeout, NULL) > 0 &&
+                 polled[1].revents != 0;
 }
 
 /* Sleeps until something happens; lines are written when there is time. */
 static int
-await(struct dora_dataflow *flow, struct epoll_event *events)
+await(struct dora_dataflow *flow, struct epoll_event *events, bool *ret_heard)
 {
-    if (flow->dirty) {
-        int n = epoll_wait(flow->epoll_fd, events, EVENTS, 0);
+    int n;
 
-        if (n != 0) {
+    if (flow->dirty) {
+        sleep_until(flow, 0, ret_heard);
+        n = epoll_wait(flow->epoll_fd, events, EVENTS, 0);
+        if (n > 0 || *ret_heard) {
             if (flow->flush_at == DORA__NEVER)
                 flow->flush_at = dora__now() + DORA__LOG_DELAY;
             return n;
@@ -334,21 +371,22 @@ await(struct dora_dataflow *flow, struct epoll_event *events)
         dora__flow_flush(flow);
         flow->flush_at = DORA__NEVER;
     }
-    return epoll_wait(flow->epoll_fd, events, EVENTS,
-                      milliseconds_until(next_deadline(flow)));
+    sleep_until(flow, next_deadline(flow), ret_heard);
+    return epoll_wait(flow->epoll_fd, events, EVENTS, 0);
 }
 
 static void
 turn(struct dora_dataflow *flow)
 {
     struct epoll_event events[EVENTS];
-    int n = await(flow, events);
-    bool moved = false;
+    bool heard;
+    int n = await(flow, events, &heard);
 
+    if (heard)
+        hear_outputs(flow);
     for (int i = 0; i < n; i++)
-        moved |= handle(flow, events[i].data.u64);
-    moved |= meet_deadlines(flow, dora__now());
-    if (moved)
+        handle(flow, (enum dora__source)events[i].data.u64);
+    if (meet_deadlines(flow, dora__now()) || n > 0)
         look(flow);
 }
 
@@ -390,6 +428,7 @@ end(struct dora_dataflow *flow)
         dora__output_close(&member->outputs[1]);
         dora__journal_file_close(&member->journal);
     }
+    (void)close(flow->outputs_fd);
     (void)close(flow->epoll_fd);
     free(flow->buffer);
     free(flow->scratch.text);
@@ -421,15 +460,14 @@ prepare(struct dora_dataflow *flow)
     if (flow->buffer == NULL)
         return -ENOMEM;
     flow->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (flow->epoll_fd < 0)
+    flow->outputs_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (flow->epoll_fd < 0 || flow->outputs_fd < 0)
         return -errno;
-    code = dora__supervisor_watch(flow, flow->wake_fd, DORA__SOURCE_WAKE, 0);
+    code = watch(flow, flow->wake_fd, DORA__SOURCE_WAKE);
     if (code == 0)
-        code = dora__supervisor_watch(flow, flow->plane.doorbell_fd,
-                                      DORA__SOURCE_DOORBELL, 0);
+        code = watch(flow, flow->plane.doorbell_fd, DORA__SOURCE_DOORBELL);
     if (code == 0 && flow->guardian.socket >= 0)
-        code = dora__supervisor_watch(flow, flow->guardian.socket,
-                                      DORA__SOURCE_GUARDIAN, 0);
+        code = watch(flow, flow->guardian.socket, DORA__SOURCE_GUARDIAN);
     return code;
 }
 
@@ -452,7 +490,8 @@ dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
 {
     int code;
 
-    flow->epoll_fd = -1;
+    flow->epoll_fd = flow->outputs_fd = -1;
+    flow->listen_at = DORA__NEVER;
     flow->started = dora__now();
     flow->left = flow->member_count;
     flow->term_at = flow->kill_at = flow->abandon_at = DORA__NEVER;
@@ -463,8 +502,8 @@ dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
         code = make_thread(flow);
     if (code == 0)
         return 0;
-    if (flow->epoll_fd >= 0)
-        (void)close(flow->epoll_fd);
+    dora__close_fd(&flow->epoll_fd);
+    dora__close_fd(&flow->outputs_fd);
     free(flow->buffer);
     flow->buffer = NULL;
     return dora__fail(err, -code, "cannot start the supervisor: %s",
