@@ -30,7 +30,7 @@ will_not_send(const struct dora_dataflow *flow, size_t number)
 {
     const struct dora__member *member = &flow->members[number];
 
-    if (member->stage == DORA__STAGE_PLANNED)
+    if (member->stage == DORA__STAGE_PLANNED || member->will_restart)
         return false;
     return member->stage >= DORA__STAGE_DEAD ||
            dora__plane_node_state(&flow->plane, (uint32_t)number) ==

@@ -103,6 +103,38 @@ class Restart(FlowTest):
         self.assert_accounted(run)
 
 
+    def test_two_that_feed_each_other_die_together(self):
+        """Neither counts as gone for the other while it is to come back."""
+        run = self.flow({
+            "victim": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                if node.restart_count() == 0:
+                    node.send_output("pid", b"%d" % os.getpid())
+                else:
+                    node.send_output("pid", b"0")
+                for event in node: pass
+            """, outputs=["pid"], inputs={"again": "killer/again"},
+                restart_policy="on-failure", max_restarts=1),
+            "killer": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT":
+                        pid = int(bytes(event["value"]))
+                        if pid == 0:
+                            print("both are back", node.restart_count())
+                            break
+                        os.kill(pid, 9)
+                        os.kill(os.getpid(), 9)
+            """, inputs={"pid": "victim/pid"}, outputs=["again"],
+                restart_policy="on-failure", max_restarts=1),
+        })
+        self.assertEqual(run.lines("killer"), ["both are back 1"])
+
+
 class Silence(FlowTest):
     def test_input_timeout_and_recovery(self):
         run = self.flow({
@@ -129,3 +161,61 @@ class Silence(FlowTest):
             "INPUT x", "INPUT_CLOSED x", "INPUT_RECOVERED x", "INPUT x",
             "INPUT_CLOSED x", "STOP ALL_INPUTS_CLOSED",
         ])
+
+
+class Storm(FlowTest):
+    def test_crashes_at_any_moment_leak_and_lose_nothing(self):
+        """Both ends of an edge die again and again, holding and half way
+        through messages; every message stays accounted for, and a heap with
+        room for a few of them never fills up."""
+        run = self.flow({
+            "source": Node("""
+                import os, random
+                from dora import Node
+                node = Node()
+                random.seed(node.restart_count())
+                for n in range(random.randrange(20, 200)):
+                    size = random.randrange(1, 150_000)
+                    with node.send_output_raw("x", size, {"size": size}) as buffer:
+                        buffer[0] = buffer[-1] = size % 256
+                        if node.restart_count() < 30 and random.random() < 0.02:
+                            os.kill(os.getpid(), 9)
+                if node.restart_count() < 30:
+                    os.kill(os.getpid(), 9)
+                print("over")
+            """, outputs=["x"], heap_limit="4MB",
+                inputs={"back": {"source": "relay/y", "queue_size": 2}},
+                restart_policy="on-failure"),
+            "relay": Node("""
+                import os, random
+                from dora import Node
+                node = Node()
+                random.seed(100 + node.restart_count())
+                kept = []
+                for event in node:
+                    if event["type"] == "INPUT":
+                        value = event["value"]
+                        assert len(value) == event["metadata"]["size"]
+                        assert value[0].as_py() == value[-1].as_py() == len(value) % 256
+                        kept = kept[-3:] + [value]
+                        node.send_output("y", value, event["metadata"])
+                        if node.restart_count() < 30 and random.random() < 0.03:
+                            os.kill(os.getpid(), 9)
+            """, outputs=["y"], inputs={"x": {"source": "source/x", "queue_size": 5}},
+                restart_policy="on-failure"),
+            "sink": Node("""
+                from dora import Node
+                count = 0
+                for event in Node():
+                    if event["type"] == "INPUT":
+                        value = event["value"]
+                        assert len(value) == event["metadata"]["size"]
+                        assert value[0].as_py() == value[-1].as_py() == len(value) % 256
+                        count += 1
+                print(count > 0)
+            """, inputs={"y": {"source": "relay/y", "queue_policy": "backpressure"}}),
+        }, timeout=60)
+        self.assertEqual(run.lines("source"), ["over"])
+        self.assertEqual(run.lines("sink"), ["True"])
+        self.assertEqual(run.node("source")["restarts"], 30)
+        self.assert_accounted(run)
