@@ -49,8 +49,7 @@ array_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* --- items -----------------------------------------------------------------
- */
+/* --- items --------------------------------------------------------------- */
 
 static Py_ssize_t
 array_length(PyObject *self)
@@ -165,8 +164,7 @@ array_to_pylist(PyObject *object, PyObject *Py_UNUSED(ignored))
     return list;
 }
 
-/* --- comparing and printing ------------------------------------------------
- */
+/* --- comparing and printing ---------------------------------------------- */
 
 static bool
 equals(const struct dora__py_array *a, const struct dora__py_array *b)
@@ -237,8 +235,7 @@ array_to_string(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                window);
 }
 
-/* --- buffer ----------------------------------------------------------------
- */
+/* --- buffer -------------------------------------------------------------- */
 
 static int
 array_getbuffer(PyObject *object, Py_buffer *view, int flags)
@@ -255,8 +252,7 @@ array_getbuffer(PyObject *object, Py_buffer *view, int flags)
         self->value == DORA_VALUE_BYTES ? self->length : 0, 1, flags);
 }
 
-/* --- attributes ------------------------------------------------------------
- */
+/* --- attributes ---------------------------------------------------------- */
 
 PyObject *
 dora__py_array_type(const struct dora__py_module *m,

@@ -12,8 +12,7 @@ struct exported {
     const void *buffers[2]; /* validity, bytes */
 };
 
-/* --- schema ----------------------------------------------------------------
- */
+/* --- schema -------------------------------------------------------------- */
 
 /* Format and name are literals: nothing to give back. */
 static void
@@ -50,8 +49,7 @@ dora__py_arrow_schema(enum dora_value value)
     return capsule;
 }
 
-/* --- array -----------------------------------------------------------------
- */
+/* --- array --------------------------------------------------------------- */
 
 static void
 release_array(struct ArrowArray *array)

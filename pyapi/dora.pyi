@@ -43,6 +43,12 @@ class Node:
     def send_output_raw(self, output_id: str, data_length: int,
                         metadata: Metadata | None = None) -> SampleHandler:
         """Takes shared memory to write a message into."""
+    def send_service_request(self, output_id: str, data: Any,
+                             metadata: Metadata | None = None) -> str:
+        """Sends a message with a new `request_id` in its metadata."""
+    def send_service_response(self, output_id: str, data: Any,
+                              metadata: Metadata) -> None:
+        """Sends a message with the metadata of the request it answers."""
     def log(self, level: str, message: str, target: str | None = None,
             fields: Mapping[str, str] | None = None) -> None: ...
     def log_error(self, message: str, /) -> None: ...

@@ -112,8 +112,7 @@ input_event(struct dora__py_node *self, struct dora_event *event)
     return dict;
 }
 
-/* --- NODE_FAILED ------------------------------------------------------------
- */
+/* --- NODE_FAILED --------------------------------------------------------- */
 
 static PyObject *
 affected_inputs(const struct dora_event *event)
@@ -150,8 +149,7 @@ failed_event(const struct dora__py_module *m, const struct dora_event *event)
     return dict;
 }
 
-/* --- any ---------------------------------------------------------------------
- */
+/* --- any ----------------------------------------------------------------- */
 
 PyObject *
 dora__py_event(struct dora__py_node *self, struct dora_event *event)

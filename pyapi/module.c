@@ -14,8 +14,7 @@
 
 static PyObject *make_status(PyObject *module);
 
-/* --- state -----------------------------------------------------------------
- */
+/* --- state --------------------------------------------------------------- */
 
 static int
 module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -78,8 +77,7 @@ dora__py_add_type(PyObject *module, PyType_Spec *spec, bool visible,
     return visible ? PyModule_AddType(module, *ret_type) : 0;
 }
 
-/* --- errors ----------------------------------------------------------------
- */
+/* --- errors -------------------------------------------------------------- */
 
 PyObject *
 dora__py_raise(int code, const struct dora_error *err)
@@ -99,8 +97,7 @@ dora__py_raise(int code, const struct dora_error *err)
     return NULL;
 }
 
-/* --- attributes made when first asked for ----------------------------------
- */
+/* --- attributes made when first asked for -------------------------------- */
 
 static PyObject *
 make_status(PyObject *module)
@@ -157,8 +154,7 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* --- making ----------------------------------------------------------------
- */
+/* --- making -------------------------------------------------------------- */
 
 static int
 set_words(struct dora__py_module *m)

@@ -127,7 +127,7 @@ PyObject *dora__py_array_to_numpy(PyObject *self, PyObject *const *args,
 PyObject *dora__py_array_protocol(PyObject *self, PyObject *const *args,
                                   Py_ssize_t count, PyObject *names);
 
-/* --- arrow_export.c, arrow_import.c --------------------------------------- */
+/* --- arrow_export.c, arrow_import.c -------------------------------------- */
 
 PyObject *dora__py_arrow_array(PyObject *self, PyObject *const *args,
                                Py_ssize_t count, PyObject *names);
@@ -149,7 +149,7 @@ int dora__py_arrow_payload(PyObject *object, struct dora__py_payload *payload);
  * -2: it has none; -1: exception. */
 int dora__py_arrow_same(PyObject *object, enum dora_value value);
 
-/* --- py_time.c, py_metadata.c, event.c ------------------------------------ */
+/* --- py_time.c, py_metadata.c, event.c ----------------------------------- */
 
 /* Meets _datetime. */
 int dora__py_time_setup(struct dora__py_module *m);
@@ -176,7 +176,7 @@ PyObject *dora__py_error_event(const struct dora__py_module *m,
                                const char *text);
 PyObject *dora__py_timeout_event(const struct dora__py_module *m);
 
-/* --- node_type.c ---------------------------------------------------------- */
+/* --- node_type.c --------------------------------------------------------- */
 
 struct dora__py_async;
 
@@ -207,7 +207,7 @@ int dora__py_bridge_logging(PyObject *node);
 /* A JSON text of the runtime as Python objects. */
 PyObject *dora__py_json(const char *text);
 
-/* --- py_receive.c --------------------------------------------------------- */
+/* --- py_receive.c -------------------------------------------------------- */
 
 /* Never waits. 1: *ret_event is a new dict; 0: nothing now; -EPIPE: the stream
  * has ended; -1: exception. */
@@ -220,19 +220,29 @@ PyObject *dora__py_try_recv(PyObject *self, PyObject *ignored);
 PyObject *dora__py_drain(PyObject *self, PyObject *ignored);
 PyObject *dora__py_is_empty(PyObject *self, PyObject *ignored);
 
-/* --- py_send.c ------------------------------------------------------------ */
+/* --- py_send.c ----------------------------------------------------------- */
 
 /* Sends a loan, waiting for room as long as it takes. 0; -1: exception, and
  * the loan may be sent again. */
 DORA_MUST_CHECK
 int dora__py_send_loan(struct dora_loan *loan);
 
+/* None, or NULL with an exception. */
+PyObject *dora__py_send(struct dora__py_node *self, PyObject *id,
+                        PyObject *data, PyObject *metadata);
 PyObject *dora__py_send_output(PyObject *self, PyObject *const *args,
                                Py_ssize_t count, PyObject *names);
 PyObject *dora__py_send_output_raw(PyObject *self, PyObject *const *args,
                                    Py_ssize_t count, PyObject *names);
 
-/* --- py_log.c ------------------------------------------------------------- */
+/* --- py_service.c -------------------------------------------------------- */
+
+PyObject *dora__py_send_service_request(PyObject *self, PyObject *const *args,
+                                        Py_ssize_t count, PyObject *names);
+PyObject *dora__py_send_service_response(PyObject *self, PyObject *const *args,
+                                         Py_ssize_t count, PyObject *names);
+
+/* --- py_log.c ------------------------------------------------------------ */
 
 PyObject *dora__py_log(PyObject *self, PyObject *const *args, Py_ssize_t count,
                        PyObject *names);
@@ -242,8 +252,7 @@ PyObject *dora__py_log_info(PyObject *self, PyObject *message);
 PyObject *dora__py_log_debug(PyObject *self, PyObject *message);
 PyObject *dora__py_log_trace(PyObject *self, PyObject *message);
 
-/* --- receiver_type.c, py_async.c: recv_async -------------------------------
- */
+/* --- receiver_type.c, py_async.c: recv_async ----------------------------- */
 
 int dora__py_receiver_setup(PyObject *module);
 PyObject *dora__py_recv_async(PyObject *self, PyObject *const *args,
@@ -262,8 +271,7 @@ void dora__py_async_clear(struct dora__py_async *async);
 /* True: a thread may be waiting inside the node, which must stay. */
 bool dora__py_async_free(struct dora__py_async *async);
 
-/* --- sample_buffer.c, sample_handler.c, sample_park.c ----------------------
- */
+/* --- sample_buffer.c, sample_handler.c, sample_park.c -------------------- */
 
 int dora__py_buffer_setup(PyObject *module);
 /* Takes over the loan, even on failure. `output`: its id. */

@@ -30,8 +30,7 @@ dora__py_json(const char *text)
     return result;
 }
 
-/* --- life
- * --------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int
 node_traverse(PyObject *object, visitproc visit, void *arg)
@@ -173,8 +172,7 @@ node_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return node;
 }
 
-/* --- what it is
- * ----------------------------------------------------------------- */
+/* --- what it is ---------------------------------------------------------- */
 
 static PyObject *
 node_config(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -247,6 +245,13 @@ static PyMethodDef node_methods[] = {
      "send_output_raw($self, output_id, data_length, metadata=None)\n--\n\n"
      "Take `data_length` bytes of shared memory to write a message into: a "
      "SampleHandler, sent by `with` or by send()."},
+    {"send_service_request", FAST(dora__py_send_service_request),
+     "send_service_request($self, output_id, data, metadata=None)\n--\n\n"
+     "Send a message with a new `request_id` in its metadata, which is "
+     "returned."},
+    {"send_service_response", FAST(dora__py_send_service_response),
+     "send_service_response($self, output_id, data, metadata)\n--\n\n"
+     "Send a message with the metadata of the request that it answers."},
     {"log", FAST(dora__py_log),
      "log($self, level, message, target=None, fields=None)\n--\n\n"
      "Write a line to the node's log."},

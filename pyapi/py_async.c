@@ -31,8 +31,7 @@ struct dora__py_async {
     PyObject *waiters; /* dict: futures in the order of their awaits */
 };
 
-/* --- the thread
- * ----------------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------- */
 
 static void *
 watch(void *arg)
@@ -110,8 +109,7 @@ start(struct dora__py_node *self)
     return 0;
 }
 
-/* --- the loop
- * ------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 
 static int
 finish(PyObject *future)
@@ -245,8 +243,7 @@ dora__py_async_later(struct dora__py_node *self, PyObject *future,
     return handle;
 }
 
-/* --- life
- * ----------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 int
 dora__py_async_traverse(struct dora__py_async *async, visitproc visit,

@@ -29,8 +29,7 @@ check(int r)
     return r < 0 ? -1 : 0;
 }
 
-/* --- encoding: lists --------------------------------------------------------
- */
+/* --- encoding: lists ----------------------------------------------------- */
 
 static int
 mixed(const struct pair *pair, Py_ssize_t index, const char *kind)
@@ -137,8 +136,7 @@ all_bools(PyObject *const *items, Py_ssize_t count)
     return count > 0;
 }
 
-/* --- encoding: single values ------------------------------------------------
- */
+/* --- encoding: single values --------------------------------------------- */
 
 /* Numbers of NumPy, of which only float64 is a Python number: known by name,
  * since NumPy is not to be imported for this. */
@@ -363,8 +361,7 @@ dora__py_metadata_encode(struct dora__py_module *m, PyObject *dict,
     return r;
 }
 
-/* --- decoding ---------------------------------------------------------------
- */
+/* --- decoding ------------------------------------------------------------ */
 
 static PyObject *
 list_item(const struct dora_meta_pair *pair, size_t i, size_t *at)

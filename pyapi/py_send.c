@@ -13,8 +13,7 @@
 
 #include <string.h>
 
-/* --- outputs ----------------------------------------------------------------
- */
+/* --- outputs ------------------------------------------------------------- */
 
 /* As in an output's id in the file: letters, digits, "_.-", and "/" between. */
 static bool
@@ -114,8 +113,7 @@ find_output(const struct dora__py_node *self, PyObject *id)
     return -1;
 }
 
-/* --- payloads ----------------------------------------------------------------
- */
+/* --- payloads ------------------------------------------------------------ */
 
 static void
 payload_fini(struct dora__py_payload *payload)
@@ -187,8 +185,7 @@ read_payload(struct dora__py_node *self, PyObject *data,
     return r < 0 ? -1 : 0;
 }
 
-/* --- loans
- * -------------------------------------------------------------------- */
+/* --- loans --------------------------------------------------------------- */
 
 /* Where the bytes lie in a sample that begins at `start`. */
 static size_t
@@ -264,8 +261,7 @@ dora__py_send_loan(struct dora_loan *loan)
     return -1;
 }
 
-/* --- send_output
- * -------------------------------------------------------------- */
+/* --- send_output --------------------------------------------------------- */
 
 static int
 send_payload(struct dora__py_node *self, int output,
@@ -314,29 +310,35 @@ send(struct dora__py_node *self, int output, PyObject *data,
 }
 
 PyObject *
-dora__py_send_output(PyObject *object, PyObject *const *args, Py_ssize_t count,
-                     PyObject *names)
+dora__py_send(struct dora__py_node *self, PyObject *id, PyObject *data,
+              PyObject *metadata)
 {
-    static const struct dora__py_signature signature = {
-        "send_output", {"output_id", "data", "metadata", NULL}, 2};
-    struct dora__py_node *self = (struct dora__py_node *)object;
-    PyObject *values[3];
-    int output, r;
+    int output = find_output(self, id), r;
 
-    if (dora__py_arguments(&signature, args, count, names, values) < 0)
-        return NULL;
-    output = find_output(self, values[0]);
     if (output == -2)
-        r = warn_output(self, values[0]);
+        r = warn_output(self, id);
     else
-        r = output < 0 ? -1 : send(self, output, values[1], values[2]);
+        r = output < 0 ? -1 : send(self, output, data, metadata);
     if (r < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
-/* --- send_output_raw
- * ------------------------------------------------------------ */
+PyObject *
+dora__py_send_output(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                     PyObject *names)
+{
+    static const struct dora__py_signature signature = {
+        "send_output", {"output_id", "data", "metadata", NULL}, 2};
+    PyObject *values[3];
+
+    if (dora__py_arguments(&signature, args, count, names, values) < 0)
+        return NULL;
+    return dora__py_send((struct dora__py_node *)self, values[0], values[1],
+                         values[2]);
+}
+
+/* --- send_output_raw ----------------------------------------------------- */
 
 static int
 length_of(PyObject *value, size_t *ret_length)

@@ -17,8 +17,7 @@ receiver_of(PyObject *object)
     return (struct receiver *)object;
 }
 
-/* --- life
- * --------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int
 receiver_traverse(PyObject *object, visitproc visit, void *arg)
@@ -64,8 +63,7 @@ receiver_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* --- steps
- * ---------------------------------------------------------------------- */
+/* --- steps --------------------------------------------------------------- */
 
 /* Ends the coroutine with a value (taken over). */
 static PyObject *

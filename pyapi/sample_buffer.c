@@ -54,8 +54,7 @@ dora__py_buffer_close(PyObject *buffer)
     buffer_of(buffer)->closed = true;
 }
 
-/* --- DORA_CHECK_VIEWS -------------------------------------------------------
- */
+/* --- DORA_CHECK_VIEWS ---------------------------------------------------- */
 
 /* FNV-1a over words: any change of the bytes counts, not who made it. */
 static uint64_t
@@ -91,8 +90,7 @@ check_seal(const struct buffer *self)
                           PyUnicode_AsUTF8(self->output));
 }
 
-/* --- the type ----------------------------------------------------------------
- */
+/* --- the type ------------------------------------------------------------ */
 
 static void
 buffer_dealloc(PyObject *object)

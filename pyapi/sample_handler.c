@@ -32,8 +32,7 @@ handler_of(PyObject *object)
     return (struct handler *)object;
 }
 
-/* --- life
- * --------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 PyObject *
 dora__py_handler_new(struct dora__py_node *node, struct dora_loan *loan,
@@ -91,8 +90,7 @@ handler_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* --- views
- * ---------------------------------------------------------------------- */
+/* --- views --------------------------------------------------------------- */
 
 static int
 refuse_sent(const struct handler *self)
@@ -169,8 +167,7 @@ let_go(struct handler *self)
     Py_DECREF(buffer);
 }
 
-/* --- sending
- * -------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------- */
 
 static int
 refuse_open(const struct handler *self, const char *before)
@@ -220,8 +217,7 @@ send(struct handler *self, const char *before)
     return 0;
 }
 
-/* --- methods
- * -------------------------------------------------------------------- */
+/* --- methods ------------------------------------------------------------- */
 
 static PyObject *
 handler_as_buffer(PyObject *object, PyObject *Py_UNUSED(ignored))

@@ -51,8 +51,7 @@ run(const char *text)
     return globals;
 }
 
-/* --- interpreters
- * ------------------------------------------------------------- */
+/* --- interpreters -------------------------------------------------------- */
 
 struct part {
     struct dora_node *node;
@@ -155,8 +154,7 @@ test_module_interpreters_are_nodes_of_their_own(void **unused)
     flow_end(&flow);
 }
 
-/* --- no memory
- * ------------------------------------------------------------------ */
+/* --- no memory ----------------------------------------------------------- */
 
 /* Allocators that let the n-th call fail. */
 static struct {
