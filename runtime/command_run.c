@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#define START_LIMIT ((int64_t)60 * 1000000000)
+#define START_LOOK ((int64_t)20 * 1000000)
 #define REPEAT ((int64_t)50 * 1000000)
 #define PATIENCE ((int64_t)5 * 1000000000)
 #define PATIENCE_STOPPED ((int64_t)1000000000)
@@ -227,20 +229,38 @@ sleep_until(struct run_state *state, int64_t deadline)
         (void)eventfd_read(state->wake, &value);
 }
 
+/* When --stop-after says stop: so long after all nodes have started. That is
+ * asked for when it matters; nodes that do not start get START_LIMIT. */
+static int64_t
+stop_time(struct run_state *state, int64_t now)
+{
+    int64_t after = state->command->stop_after_ns;
+    int64_t begun = dora_dataflow_started(state->flow);
+
+    if (begun)
+        return begun + after;
+    if (now < state->started + after)
+        return state->started + after;
+    if (now < state->started + after + START_LIMIT)
+        return now + START_LOOK;
+    return now;
+}
+
 /* Stops if it is time to, or nobody reads; returns when to look again. */
 static int64_t
 look_at_limits(struct run_state *state, int64_t now)
 {
-    int64_t after = state->command->stop_after_ns;
+    int64_t stop_at;
 
     if (state->run.stopped_by)
         return INT64_MAX;
     if (screen_gone(state->screen) && note_stop(state, "closed output"))
         dora_dataflow_stop(state->flow);
-    if (after < 0)
+    if (state->command->stop_after_ns < 0)
         return INT64_MAX;
-    if (now < state->started + after)
-        return state->started + after;
+    stop_at = stop_time(state, now);
+    if (now < stop_at)
+        return stop_at;
     if (note_stop(state, "--stop-after")) {
         screen_say(state->screen, "stopping: --stop-after");
         dora_dataflow_stop(state->flow);

@@ -138,6 +138,7 @@ struct dora_dataflow {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool started_once, finished;
+    int64_t started_at; /* when the barrier opened; 0: it has not */
     struct dora_error first_failure; /* empty text: none */
 };
 

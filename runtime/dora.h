@@ -240,6 +240,10 @@ DORA_API int dora_dataflow_node_stats(struct dora_dataflow *flow, size_t index,
 DORA_API int dora_dataflow_edge_stats(struct dora_dataflow *flow, size_t index,
                                       struct dora_edge_stats *ret_stats);
 
+/* CLOCK_MONOTONIC ns at which all nodes had started and data began to flow; 0:
+ * that has not happened. Any thread. */
+DORA_API int64_t dora_dataflow_started(struct dora_dataflow *flow);
+
 /* The graph as Mermaid text (a flowchart). New, freed with free(). */
 DORA_API int dora_dataflow_mermaid(const struct dora_dataflow *flow,
                                    char **ret_text);

@@ -94,3 +94,16 @@ dora_dataflow_edge_stats(struct dora_dataflow *flow, size_t index,
     ret_stats->never_read = !heap.asked;
     return 0;
 }
+
+int64_t
+dora_dataflow_started(struct dora_dataflow *flow)
+{
+    int64_t at;
+
+    if (flow == NULL)
+        return 0;
+    (void)pthread_mutex_lock(&flow->lock);
+    at = flow->started_at;
+    (void)pthread_mutex_unlock(&flow->lock);
+    return at;
+}

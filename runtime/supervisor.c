@@ -28,6 +28,9 @@ open_barrier(struct dora_dataflow *flow)
 {
     flow->opened = true;
     dora__plane_open(&flow->plane);
+    (void)pthread_mutex_lock(&flow->lock);
+    flow->started_at = dora__now();
+    (void)pthread_mutex_unlock(&flow->lock);
     for (uint32_t i = 0; i < flow->member_count; i++)
         if (flow->members[i].joined)
             dora__member_set_phase(flow, &flow->members[i], DORA_NODE_RUNNING);

@@ -431,6 +431,12 @@ class Stops(Case):
         self.assertLess(time.monotonic() - began, 10)
         self.assertIn("stopping: --stop-after", done.stderr)
 
+    def test_stop_after_counts_from_when_all_have_started(self):
+        path = self.one("import time\ntime.sleep(1.5)\n" + WAIT)
+        done = self.run_dora(path, "--stop-after", "300ms")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("n: ready", done.stdout)
+
     def test_one_signal_stops_with_success(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number):
