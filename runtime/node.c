@@ -245,7 +245,10 @@ barrier(const struct dora_node *node, struct dora_error *err)
         return 1;
     switch (atomic_load_explicit(&control->state, memory_order_acquire)) {
     case DORA__FLOW_FAILED:
-        return dora__fail(err, ECANCELED, "the dataflow does not start: %s",
+        return dora__fail(err, ECANCELED,
+                          "subscribe failed: node `%s` ended before it joined "
+                          "the dataflow by calling Node(); see its lines in "
+                          "the log",
                           control->culprit);
     case DORA__FLOW_STOPPING:
         return dora__fail(err, ECANCELED,

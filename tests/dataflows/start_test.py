@@ -119,7 +119,7 @@ class CannotStart(FlowTest):
             Node()
             print("joined")
         except RuntimeError as error:
-            print("RuntimeError", "bad" in str(error))
+            print("RuntimeError", "`bad` ended before" in str(error))
             raise
     """
 
