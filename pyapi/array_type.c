@@ -301,6 +301,13 @@ array_buffers(PyObject *self, PyObject *Py_UNUSED(ignored))
     return view == NULL ? NULL : Py_BuildValue("[ON]", Py_None, view);
 }
 
+/* It never changes: a copy of an event may share it. */
+static PyObject *
+array_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return Py_NewRef(self);
+}
+
 static PyMethodDef array_methods[] = {
     {"to_pylist", array_to_pylist, METH_NOARGS, "The items as a list of int."},
     {"tolist", array_to_pylist, METH_NOARGS, "The same as to_pylist()."},
@@ -320,6 +327,8 @@ static PyMethodDef array_methods[] = {
      "equals($self, other, /)\n--\n\nWhether type and items are the same."},
     {"buffers", array_buffers, METH_NOARGS,
      "Validity (None) and a view of the bytes."},
+    {"__copy__", array_copy, METH_NOARGS, NULL},
+    {"__deepcopy__", array_copy, METH_O, NULL},
     {"__array__", (PyCFunction)(void (*)(void))dora__py_array_protocol,
      METH_FASTCALL | METH_KEYWORDS, NULL},
     {"__arrow_c_array__", (PyCFunction)(void (*)(void))dora__py_arrow_array,

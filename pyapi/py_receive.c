@@ -139,14 +139,19 @@ dora__py_try_recv(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* What comes while it drains is left to the next call, or a fast producer would
+ * keep it here for ever. What is queued are messages; closed inputs and the
+ * like are told besides. */
 PyObject *
-dora__py_drain(PyObject *self, PyObject *Py_UNUSED(ignored))
+dora__py_drain(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
+    struct dora__py_node *self = (struct dora__py_node *)object;
+    Py_ssize_t limit = (Py_ssize_t)dora_node_queued(self->node) + 64;
     PyObject *list = PyList_New(0), *event;
     int r = list == NULL ? -1 : 1;
 
-    while (r > 0) {
-        r = dora__py_poll((struct dora__py_node *)self, &event);
+    while (r > 0 && PyList_GET_SIZE(list) < limit) {
+        r = dora__py_poll(self, &event);
         if (r <= 0)
             break;
         if (PyList_Append(list, event) < 0)
