@@ -352,6 +352,74 @@ class Values(FlowTest):
         self.assertEqual(run.lines("sink")[:2], ["arrow", "rr"])
 
 
+class Requests(FlowTest):
+    def test_an_answer_carries_the_id_of_its_request(self):
+        run = self.flow({
+            "client": Node("""
+                import uuid
+                from dora import Node
+                node = Node()
+                asked = [node.send_service_request("ask", b"%d" % n, {"n": n})
+                         for n in range(3)]
+                print([uuid.UUID(one).version for one in asked], len(set(asked)))
+                for event in node:
+                    if event["type"] == "INPUT":
+                        metadata = event["metadata"]
+                        print(asked.index(metadata["request_id"]), metadata["n"],
+                              bytes(event["value"]))
+                    if event["type"] == "INPUT" and metadata["n"] == 2:
+                        break
+            """, inputs={"answer": "server/answer"}, outputs=["ask"]),
+            "server": Node("""
+                from dora import Node
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT":
+                        node.send_service_response("answer", event["value"],
+                                                   event["metadata"])
+            """, inputs={"ask": "client/ask"}, outputs=["answer"]),
+        })
+        self.assertEqual(run.lines("client"), [
+            "[7, 7, 7] 3", "0 0 b'0'", "1 1 b'1'", "2 2 b'2'",
+        ])
+
+    def test_copies_of_an_event_share_its_value(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                Node().send_output("x", b"shared", {"list": [1, 2]})
+            """, outputs=["x"]),
+            "sink": Node("""
+                import copy
+                from dora import Node
+                event = Node().next()
+                deep = copy.deepcopy(event)
+                print(deep["value"] is event["value"], copy.copy(event) == event,
+                      deep["metadata"]["list"] is event["metadata"]["list"])
+            """, inputs={"x": "source/x"}),
+        })
+        self.assertEqual(run.lines("sink"), ["True True False"])
+
+    def test_drain_ends_beside_a_fast_producer(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                while node.try_recv() is None:
+                    node.send_output("x", b"")
+            """, outputs=["x"], inputs={"enough": "sink/enough"}),
+            "sink": Node("""
+                from dora import Node
+                node = Node()
+                for turn in range(100):
+                    node.drain()
+                node.send_output("enough", b"")
+                print("drained")
+            """, inputs={"x": "source/x"}, outputs=["enough"]),
+        })
+        self.assertEqual(run.lines("sink"), ["drained"])
+
+
 class Metadata(FlowTest):
     """T7, c10, c11."""
 
