@@ -258,6 +258,25 @@ barrier(const struct dora_node *node, struct dora_error *err)
     }
 }
 
+/* What producers keep warm is read without a page fault from the first message
+ * on. They have backed it before they came to the barrier. */
+static void
+warm_up(struct dora_node *node)
+{
+    if (atomic_exchange_explicit(&node->warm, true, memory_order_relaxed))
+        return;
+    for (uint32_t i = 0; i < node->source_count; i++) {
+        const struct dora__shared_node *source =
+            dora__node_of(node->control, node->sources[i].node);
+        uint64_t backed =
+            atomic_load_explicit(&source->backed, memory_order_relaxed);
+
+        dora__segment_populate_read(node->heaps + source->heap_at,
+                                    source->prefault < backed ? source->prefault
+                                                              : backed);
+    }
+}
+
 int
 dora__node_join(struct dora_node *node, int64_t timeout_ns,
                 struct dora_error *err)
@@ -275,19 +294,19 @@ dora__node_join(struct dora_node *node, int64_t timeout_ns,
             memory_order_release, memory_order_relaxed))
         ring_host(node);
     for (;;) {
+        uint32_t word = dora__bell_arm(&node->shared->bell);
         int open = barrier(node, err);
-        uint32_t word;
 
-        if (open != 0)
-            return open < 0 ? open : 0;
-        word = dora__bell_arm(&node->shared->bell);
-        open = barrier(node, err);
-        if (open != 0)
-            return open < 0 ? open : 0;
+        if (open < 0)
+            return open;
+        if (open > 0)
+            break;
         open = dora__bell_sleep(&node->shared->bell, word, deadline);
         if (open < 0)
             return dora__fail(err, -open, "the dataflow has not started yet");
     }
+    warm_up(node);
+    return 0;
 }
 
 /* --- close and detach ---------------------------------------------------- */

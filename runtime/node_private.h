@@ -115,6 +115,7 @@ struct dora_node {
     uint32_t fork_generation;
     _Atomic bool orphan;
     _Atomic bool closed;
+    _Atomic bool warm;          /* sources were, once */
     _Atomic uint32_t users;     /* 1 while attached, 1 per sample and loan */
     const unsigned char *heaps; /* all, read-only */
     unsigned char *own;         /* own range, writable */

@@ -12,6 +12,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -125,4 +128,11 @@ dora__segment_populate(void *memory, size_t size)
         return;
     for (size_t at = 0; at < size; at += page)
         bytes[at] = 0;
+}
+
+void
+dora__segment_populate_read(const void *memory, size_t size)
+{
+    if (size > 0)
+        (void)madvise((void *)(uintptr_t)memory, size, MADV_POPULATE_READ);
 }

@@ -34,8 +34,9 @@ int dora__segment_map(int fd, uint64_t at, size_t size, bool writable,
 /* Takes NULL. */
 void dora__segment_unmap(void *memory, size_t size);
 
-/* Lets the pages of a mapping be there before they are first written. They are
- * backed already; failing is harmless. */
+/* Lets the pages of a mapping be there before they are first written or read.
+ * They are backed already; failing is harmless. */
 void dora__segment_populate(void *memory, size_t size);
+void dora__segment_populate_read(const void *memory, size_t size);
 
 #endif
