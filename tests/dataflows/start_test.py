@@ -2,6 +2,8 @@
 named."""
 
 import os
+import resource
+import signal
 
 from harness import FlowTest, Node, TEXT_SINK, settings
 
@@ -256,6 +258,64 @@ class OddGraphs(FlowTest):
             nodes[f"c{i}"] = Node("x", inputs={"i": "s/o"})
         run = self.flow(nodes, code=1)
         self.assertRegex(run.err, "63")
+
+
+class Neighbours(FlowTest):
+    def test_many_runs_of_one_file_at_once(self):
+        """T37: nothing is shared but the directory; some are killed."""
+        path = self.write_flow({
+            "source": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                for n in range(200):
+                    node.send_output("x", os.environ["WHO"].encode())
+            """, outputs=["x"]),
+            "sink": Node("""
+                import os
+                from dora import Node
+                got = {bytes(e["value"]).decode() for e in Node() if e["type"] == "INPUT"}
+                print(got == {os.environ["WHO"]})
+            """, inputs={"x": {"source": "source/x", "queue_policy": "backpressure"}}),
+        })
+        runs = [
+            self.start_file(path, env={"WHO": str(n)}, timeout=60) for n in range(12)
+        ]
+        for run in runs[::4]:
+            run.signal(signal.SIGKILL)
+        for number, running in enumerate(runs):
+            run = running.finish()
+            if number % 4:
+                self.assertEqual(run.code, 0, run)
+                self.assertIn("sink: True", run.out)
+
+    def test_few_descriptors_are_needed(self):
+        """T16: the number of them does not grow with edges and messages."""
+        run = self.flow({
+            "source": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                before = len(os.listdir("/proc/self/fd"))
+                for n in range(2000):
+                    for o in range(10):
+                        node.send_output(f"o{o}", b"x")
+                print(before, len(os.listdir("/proc/self/fd")) - before)
+            """, outputs=[f"o{n}" for n in range(10)]),
+            "sink": Node("""
+                import os
+                from dora import Node
+                node = Node()
+                before = len(os.listdir("/proc/self/fd"))
+                for event in node: pass
+                print(before, len(os.listdir("/proc/self/fd")) - before)
+            """, inputs={f"i{n}": f"source/o{n}" for n in range(10)}),
+        }, popen={"preexec_fn": lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (64, 64))})
+        for node in ("source", "sink"):
+            before, grown = map(int, run.lines(node)[0].split())
+            self.assertLess(before, 16)
+            self.assertEqual(grown, 0)
 
 
 class BadFiles(FlowTest):

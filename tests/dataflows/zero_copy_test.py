@@ -1,9 +1,12 @@
 """send_output_raw and what is received: exactly the bytes, at the same place,
 without a copy. The code blocks are those of the project's first description."""
 
+import os
+import shutil
+import subprocess
 import zlib
 
-from harness import CHECKSUM_SINK, FlowTest, Node
+from harness import CHECKSUM_SINK, FlowTest, HERE, Node, settings
 
 CONTEXT = """
 with node.send_output_raw("output_id", data_length) as buffer:
@@ -258,6 +261,99 @@ for event in Node():
         print(json.dumps(place(event["value"])))
         assert set(bytes(event["value"])) == {ord("z")}
 """
+
+
+class Interposed(FlowTest):
+    """I1 once more: with a memcpy that counts preloaded into every node."""
+
+    COUNTER = """
+import ctypes
+from dora import Node
+copied = ctypes.CDLL(None).copied_bytes
+copied.restype = ctypes.c_ulonglong
+
+class Counting:
+    def __init__(self, name):
+        self.name = name
+    def __enter__(self):
+        self.before = copied()
+    def __exit__(self, *_):
+        print(self.name, copied() - self.before)
+"""
+
+    def libexec(self):
+        """A copy of the programs in which each dora-python is preloaded."""
+        place = os.path.join(self.directory, "libexec")
+        os.mkdir(place)
+        built = os.path.dirname(settings.dora_run)
+        counter = os.path.join(place, "copies.so")
+        subprocess.run(
+            [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-fno-builtin"]
+            + [os.path.join(HERE, "copies.c"), "-o", counter],
+            check=True,
+        )
+        for name in ("dora-run", "dora-guardian"):
+            shutil.copy(os.path.join(built, name), place)
+        with open(os.path.join(built, "pythons")) as table:
+            rows = [line.rstrip("\n").split("\t") for line in table]
+        with open(os.path.join(place, "pythons"), "w") as table:
+            for tag, version, executable, program in rows:
+                wrapper = self.write(f"libexec/{tag}", f"""\
+                    #!/bin/bash
+                    export LD_PRELOAD={counter}
+                    exec -a "{executable}" {program} "$@"
+                """, mode=0o755)
+                table.write("\t".join((tag, version, executable, wrapper)) + "\n")
+        return os.path.join(place, "dora-run")
+
+    def test_no_payload_byte_is_copied(self):
+        program = self.libexec()
+        path = self.write_flow({
+            "sender": Node(self.COUNTER + """
+node = Node()
+sample = node.send_output_raw("x", 1 << 20)
+view = sample.as_memoryview()
+for at in range(0, 1 << 20, 64):
+    view[at] = 7
+with Counting("send"):
+    sample.send()
+with Counting("with"):
+    with node.send_output_raw("x", 1 << 20) as view:
+        view[5] = 1
+with Counting("send_output"):
+    node.send_output("x", bytes(1 << 20))
+""", outputs=["x"]),
+            "relay": Node(self.COUNTER + """
+node = Node()
+for event in node:
+    if event["type"] == "INPUT":
+        with Counting("forward"):
+            node.send_output("y", event["value"])
+            node.send_output("y", memoryview(event["value"])[1000:500_000])
+""", inputs={"x": "sender/x"}, outputs=["y"]),
+            "sink": Node(self.COUNTER + """
+node = Node()
+for _ in range(6):
+    with Counting("receive"):
+        event = node.next()
+        view = memoryview(event["value"])
+        view[0], view[-1], event["value"][2:9]
+""", inputs={"y": "relay/y"}),
+        })
+        result = subprocess.run(
+            [program, path], cwd=self.directory, env=self.environment(),
+            capture_output=True, text=True, timeout=30 * settings.patience,
+        )
+        self.assertEqual(result.returncode, 0, result)
+        counts = {}
+        for line in result.stdout.splitlines():
+            name, count = line.split()[-2:]
+            counts.setdefault(name, []).append(int(count))
+        self.assertEqual(len(counts["receive"]), 6, result)
+        for name in ("send", "with", "forward", "receive"):
+            self.assertEqual(set(counts[name]), {0}, (name, counts))
+        # That it counts at all:
+        self.assertGreaterEqual(counts["send_output"][0], 1 << 20)
 
 
 class Sizes(FlowTest):
