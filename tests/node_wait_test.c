@@ -109,8 +109,7 @@ test_node_wait_sleeps_till_the_tick(void **state)
 
         assert_int_equal(dora_node_next(node, -1, &event), 1);
         /* The two clocks are compared to within a millisecond. */
-        assert_true(dora__clock(CLOCK_REALTIME) >=
-                    event.sent_ns - MILLISECOND);
+        assert_true(dora__clock(CLOCK_REALTIME) >= event.sent_ns - MILLISECOND);
         assert_true(event.sent_ns - begin <= 11 * MILLISECOND);
     }
     assert_int_equal(getrusage(RUSAGE_THREAD, &after), 0);
