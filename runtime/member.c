@@ -425,7 +425,9 @@ dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
     note_joined(flow, member);
     ending.given_up = !flow->opened && flow->stopping && member->joined;
     exit = dora__verdict(&ending, &code);
-    if (exit == DORA_EXIT_SUCCESS && member->straggles) {
+    if (exit == DORA_EXIT_SUCCESS && code != 0 && flow->failed_barrier) {
+        exit = DORA_EXIT_CONSEQUENCE; /* it had nothing to run for */
+    } else if (exit == DORA_EXIT_SUCCESS && member->straggles) {
         exit = DORA_EXIT_GRACE;
         dora__text_puts(&member->failure,
                         "had to be stopped: it went on after all its inputs "

@@ -227,7 +227,9 @@ test_process_death_before_the_barrier_ends_the_run(void **state)
     expect_failure(&run, "node `a` exited with code 9");
     expect_exit(&run, 0, DORA_EXIT_CODE, 9);
     expect_exit(&run, 2, DORA_EXIT_CONSEQUENCE, -ECANCELED);
+    expect_exit(&run, 3, DORA_EXIT_CONSEQUENCE, SIGTERM);
     assert_false(seen.ended);
+    expect_log(&run, "b 2 6 subscribe failed: node `a` ended before it joined");
     expect_log(&run, "- 0 1 the dataflow cannot run: node `a` exited with "
                      "code 9\n");
     unload(&run);
