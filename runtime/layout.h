@@ -169,7 +169,8 @@ struct dora__shared_node {
     _Atomic uint32_t asleep;
     _Atomic uint64_t used, peak, backed; /* bytes of its heap */
     _Atomic uint64_t copied_in, copied_out;
-    uint8_t zero3[8];
+    _Atomic uint32_t joined; /* this incarnation came to the barrier */
+    uint32_t pad2;
     uint32_t first_input, input_count;
     uint32_t first_output, output_count;
     uint64_t heap_at, heap_limit, prefault;

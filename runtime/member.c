@@ -396,19 +396,6 @@ take_usage(struct dora_dataflow *flow, struct dora__member *member,
     (void)pthread_mutex_unlock(&flow->lock);
 }
 
-/* The plane still knows whether it came to the barrier. One that closed
- * while there was nothing to give up for had only looked in. */
-static void
-note_joined(struct dora_dataflow *flow, struct dora__member *member)
-{
-    enum dora__node_state state =
-        dora__plane_node_state(&flow->plane, member->number);
-
-    member->joined |=
-        state == DORA__NODE_READY ||
-        (state == DORA__NODE_CLOSED && (flow->opened || flow->stopping));
-}
-
 void
 dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
                     const struct dora__report *report)
@@ -422,7 +409,8 @@ dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
     dora__member_drain(flow, member);
     take_usage(flow, member, report->user_ns, report->system_ns,
                report->voluntary_switches, report->involuntary_switches);
-    note_joined(flow, member);
+    /* The plane still knows, should it have come and gone in between. */
+    member->joined |= dora__plane_node_joined(&flow->plane, member->number);
     ending.given_up = !flow->opened && flow->stopping && member->joined;
     exit = dora__verdict(&ending, &code);
     if (exit == DORA_EXIT_SUCCESS && code != 0 && flow->failed_barrier) {

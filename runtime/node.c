@@ -289,6 +289,9 @@ dora__node_join(struct dora_node *node, int64_t timeout_ns,
                           "a forked child cannot use its parent's node");
     if (atomic_load_explicit(&node->closed, memory_order_relaxed))
         return dora__fail(err, EPIPE, "the node is closed");
+    /* Outlives READY, which CLOSED follows. Pairs with the acquire of
+     * dora__plane_node_joined. */
+    atomic_store_explicit(&node->shared->joined, 1, memory_order_release);
     if (atomic_compare_exchange_strong_explicit(
             &node->shared->state, &found, DORA__NODE_READY,
             memory_order_release, memory_order_relaxed))

@@ -350,6 +350,13 @@ dora__plane_node_state(const struct dora__plane *plane, uint32_t node)
                                 memory_order_acquire);
 }
 
+bool
+dora__plane_node_joined(const struct dora__plane *plane, uint32_t node)
+{
+    return atomic_load_explicit(&dora__node_of(plane->control, node)->joined,
+                                memory_order_acquire) != 0;
+}
+
 enum dora__flow_state
 dora__plane_state(const struct dora__plane *plane)
 {

@@ -54,6 +54,8 @@ struct dora__attachment dora__plane_attachment(const struct dora__plane *plane,
 
 enum dora__node_state dora__plane_node_state(const struct dora__plane *plane,
                                              uint32_t node);
+/* Whether this incarnation came to the barrier; stays true when it closes. */
+bool dora__plane_node_joined(const struct dora__plane *plane, uint32_t node);
 enum dora__flow_state dora__plane_state(const struct dora__plane *plane);
 
 /* Opens the barrier: timers start now. Rings everybody. */

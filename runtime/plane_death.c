@@ -407,6 +407,8 @@ dora__plane_node_died(struct dora__plane *plane, uint32_t number, bool restart,
     atomic_store_explicit(&node->starved, 0, memory_order_relaxed);
     if (!restart)
         dora__plane_return_heap(plane, number);
+    if (restart)
+        atomic_store_explicit(&node->joined, 0, memory_order_relaxed);
     /* Release: pairs with the next attach. */
     before = atomic_exchange_explicit(
         &node->state, restart ? DORA__NODE_ABSENT : DORA__NODE_CLOSED,

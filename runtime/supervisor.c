@@ -44,15 +44,12 @@ watch_barrier(struct dora_dataflow *flow)
 
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
-        enum dora__node_state state;
 
         if (member->stage >= DORA__STAGE_DEAD || member->joined ||
             !dora__member_gates(member))
             continue;
-        state = dora__plane_node_state(&flow->plane, i);
         if (member->stage == DORA__STAGE_ALIVE &&
-            (state == DORA__NODE_READY ||
-             (flow->opened && state == DORA__NODE_CLOSED))) {
+            dora__plane_node_joined(&flow->plane, i)) {
             member->joined = true;
             if (flow->opened) /* started again */
                 dora__member_set_phase(flow, member, DORA_NODE_RUNNING);

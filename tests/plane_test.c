@@ -151,12 +151,14 @@ test_plane_barrier_fails_with_the_culprit(void **state)
     flow_begin(&flow, 2, 1 << 20);
     flow_make(&flow);
     node = flow_attach(&flow, 0);
+    assert_false(dora__plane_node_joined(&flow.plane, 0));
     assert_int_equal(dora__node_join(node, 1000, &err), -ETIMEDOUT);
     assert_int_equal(dora__plane_node_state(&flow.plane, 0), DORA__NODE_READY);
     dora__plane_fail(&flow.plane, "node 'n1': no such file");
     assert_int_equal(dora__node_join(node, -1, &err), -ECANCELED);
     assert_non_null(strstr(err.text, "n1"));
     dora__node_detach(node);
+    assert_true(dora__plane_node_joined(&flow.plane, 0));
     flow_end(&flow);
 }
 

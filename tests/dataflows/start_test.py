@@ -150,6 +150,31 @@ class CannotStart(FlowTest):
     def test_crash_before_joining(self):
         self.fails("import os; os.kill(os.getpid(), 11)", "SIGSEGV")
 
+    def test_two_that_fail_are_two_failures(self):
+        """Also the one that failed when nobody could join any more."""
+        run = self.flow({
+            "first": Node("""
+                import os
+                with open("pid.new", "w") as file:
+                    file.write(str(os.getpid()))
+                os.rename("pid.new", "pid")
+                raise SystemExit(1)
+            """),
+            "second": Node("""
+                import os, time
+                while not os.path.exists("pid"):
+                    time.sleep(0.01)
+                pid = open("pid").read()
+                while os.path.exists(f"/proc/{pid}"):
+                    time.sleep(0.01)
+                time.sleep(0.3)    # first's end is known
+                raise SystemExit(3)
+            """),
+        }, code=1)
+        self.assertIn("Node `first` failed: exited with code 1", run.err)
+        self.assertIn("Node `second` failed: exited with code 3", run.err)
+        self.assertEqual(run.node("second")["exit"], "code")
+
     def test_missing_file(self):
         run = self.flow(
             {"bad": Node(path="no_such.py"), "good": Node(self.GOOD)}, code=1
