@@ -10,6 +10,8 @@
 #include "command.h"
 #include "print.h"
 
+#include <string.h>
+
 enum { NAMES_SHOWN = 5 };
 
 #define SECOND ((int64_t)1000000000)
@@ -107,6 +109,19 @@ say_awaited(struct watch *watch, int64_t now)
 
 /* --- losses --------------------------------------------------------------- */
 
+/* Who has ended takes nothing more, which is no fault of its speed. */
+static bool
+has_ended(const struct watch *watch, const char *node)
+{
+    struct dora_node_stats stats;
+
+    for (size_t i = 0; dora_dataflow_node_stats(watch->flow, i, &stats) == 0;
+         i++)
+        if (strcmp(stats.id, node) == 0)
+            return stats.phase == DORA_NODE_ENDED;
+    return false;
+}
+
 static void
 say_loss(struct watch *watch, struct loss *loss,
          const struct dora_edge_stats *stats, int64_t now)
@@ -118,10 +133,10 @@ say_loss(struct watch *watch, struct loss *loss,
         return;
     screen_say(
         watch->screen,
-        "warning: %s -> %s/%s: %llu of %llu messages dropped: `%s` does "
-        "not keep up",
+        "warning: %s -> %s/%s: %llu of %llu messages dropped: `%s` %s",
         stats->source, stats->to_node, stats->input, (unsigned long long)lost,
-        (unsigned long long)(stats->sent + stats->refused), stats->to_node);
+        (unsigned long long)(stats->sent + stats->refused), stats->to_node,
+        has_ended(watch, stats->to_node) ? "has ended" : "does not keep up");
     loss->said = lost;
     loss->said_at = now;
 }

@@ -118,6 +118,22 @@ test_command_watch_is_silent_once_losses_stop(void **state)
 }
 
 static void
+test_command_watch_tells_the_slow_from_the_gone(void **state)
+{
+    nodes[0] =
+        (struct dora_node_stats){.id = "plot", .phase = DORA_NODE_RUNNING};
+    node_count = 1;
+    edge.sent = edge.dropped = 5;
+    (void)watch_look(*state, 2 * SECOND);
+    assert_non_null(strstr(said, "5 of 5 messages dropped: `plot` does not "
+                                 "keep up"));
+    nodes[0].phase = DORA_NODE_ENDED;
+    edge.sent = edge.dropped = 6;
+    (void)watch_look(*state, 20 * SECOND);
+    assert_non_null(strstr(said, "6 of 6 messages dropped: `plot` has ended"));
+}
+
+static void
 test_command_watch_says_nothing_of_timers(void **state)
 {
     int64_t now = SECOND;
@@ -179,6 +195,7 @@ main(void)
         WATCHING(
             test_command_watch_losses_are_said_at_once_then_every_ten_seconds),
         WATCHING(test_command_watch_is_silent_once_losses_stop),
+        WATCHING(test_command_watch_tells_the_slow_from_the_gone),
         WATCHING(test_command_watch_says_nothing_of_timers),
         WATCHING(test_command_watch_rests_when_nothing_moves),
         WATCHING(test_command_watch_names_who_does_not_stop),
