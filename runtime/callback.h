@@ -24,7 +24,7 @@ struct dora__callback_result {
                     treated as dead */
     struct dora_node *node; /* of one that failed: to be detached once its
                                consumers were told; else NULL */
-    int code;    /* what it returned; not joined: a negative errno */
+    int code;               /* what it returned; not joined: a negative errno */
     struct dora_error error; /* not joined: why */
     int64_t user_ns, system_ns;
     int64_t voluntary_switches, involuntary_switches;

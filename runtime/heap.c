@@ -11,7 +11,8 @@
  * only as much as the WARM extent before it lacks; a run of free extents of any
  * warmth; the same after unbacking idle space, when it was the backer's budget
  * that ended. (Not when the backer only wants to be asked again: cooling all
- * would scatter the blocks over the range, until no large gap is left.) TAKEN extents hang in a hash table by address. */
+ * would scatter the blocks over the range, until no large gap is left.) TAKEN
+ * extents hang in a hash table by address. */
 #include "heap.h"
 
 #include <assert.h>
