@@ -32,6 +32,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(m->null);
     Py_VISIT(m->datetime);
     Py_VISIT(m->status);
+    Py_VISIT(m->release_view);
     return 0;
 }
 
@@ -52,6 +53,7 @@ module_clear(PyObject *module)
     Py_CLEAR(m->null);
     Py_CLEAR(m->datetime);
     Py_CLEAR(m->status);
+    Py_CLEAR(m->release_view);
     for (i = 0; i < DORA_COUNT(m->words); i++)
         Py_CLEAR(m->words[i]);
     for (i = 0; i < DORA_COUNT(m->event_types); i++)
@@ -160,8 +162,7 @@ static int
 set_words(struct dora__py_module *m)
 {
     static const char *const words[DORA__PY_WORDS] = {
-        "type",      "kind",  "id",   "value",   "metadata",
-        "timestamp", "error", "dora", "release",
+        "type", "kind", "id", "value", "metadata", "timestamp", "error", "dora",
     };
     static const char *const types[DORA__PY_EVENT_TYPES] = {
         "ERROR",          "INPUT",       "INPUT_CLOSED", "INPUT_RECOVERED",
@@ -209,8 +210,10 @@ module_exec(PyObject *module)
     m->day = INT64_MIN;
     m->strict_views = is_set("DORA_STRICT_VIEWS");
     m->check_views = is_set("DORA_CHECK_VIEWS");
-    if (set_words(m) < 0 || dora__py_time_setup(m) < 0 ||
-        dora__py_datatype_setup(module) < 0 ||
+    m->release_view =
+        PyObject_GetAttrString((PyObject *)&PyMemoryView_Type, "release");
+    if (m->release_view == NULL || set_words(m) < 0 ||
+        dora__py_time_setup(m) < 0 || dora__py_datatype_setup(module) < 0 ||
         dora__py_scalar_setup(module) < 0 || dora__py_array_setup(module) < 0 ||
         dora__py_buffer_setup(module) < 0 ||
         dora__py_handler_setup(module) < 0 ||

@@ -29,7 +29,6 @@ enum dora__py_word {
     DORA__PY_TIMESTAMP,
     DORA__PY_ERROR,
     DORA__PY_DORA,
-    DORA__PY_RELEASE,
     DORA__PY_WORDS,
 };
 
@@ -44,6 +43,7 @@ struct dora__py_module {
     PyObject *event_types[DORA__PY_EVENT_TYPES]; /* str, interned */
     PyObject *datetime;                          /* the module _datetime */
     void *datetime_api;                          /* its PyDateTime_CAPI */
+    PyObject *release_view;                      /* memoryview.release */
     PyObject *status; /* DoraStatus, once somebody asked */
     int64_t day;      /* a day since 1970, and what it is called */
     int day_year, day_month, day_number;

@@ -13,6 +13,10 @@
  * It holds the Node; nothing holds it, so it dies with its last variable. */
 #include "module.h"
 
+#include <string.h>
+
+enum { FEW = 2 };
+
 struct view {
     PyObject *view; /* memoryview, strong */
     bool entered;   /* given by `with`, which ends it */
@@ -21,9 +25,10 @@ struct view {
 struct handler {
     PyObject_HEAD struct dora__py_node *node; /* strong */
     PyObject *buffer;                         /* strong; NULL once sent */
-    struct view *views;
+    struct view *views;                       /* `few`, or memory of its own */
     size_t view_count, view_capacity;
     bool closed, sent;
+    struct view few[FEW]; /* enough for most */
 };
 
 static inline struct handler *
@@ -50,6 +55,8 @@ dora__py_handler_new(struct dora__py_node *node, struct dora_loan *loan,
     }
     self->node = (struct dora__py_node *)Py_NewRef((PyObject *)node);
     self->buffer = buffer;
+    self->views = self->few;
+    self->view_capacity = FEW;
     return (PyObject *)self;
 }
 
@@ -83,7 +90,8 @@ handler_dealloc(PyObject *object)
     if (self->buffer != NULL)
         dora__py_buffer_close(self->buffer);
     drop_views(self);
-    PyMem_Free(self->views);
+    if (self->views != self->few)
+        PyMem_Free(self->views);
     Py_CLEAR(self->buffer);
     Py_CLEAR(self->node);
     type->tp_free(object);
@@ -101,23 +109,35 @@ refuse_sent(const struct handler *self)
     return -1;
 }
 
+static int
+make_room(struct handler *self)
+{
+    size_t capacity = self->view_capacity * 2;
+    struct view *views;
+
+    if (self->view_count < self->view_capacity)
+        return 0;
+    views = PyMem_Malloc(capacity * sizeof(*views));
+    if (views == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(views, self->views, self->view_count * sizeof(*views));
+    if (self->views != self->few)
+        PyMem_Free(self->views);
+    self->views = views;
+    self->view_capacity = capacity;
+    return 0;
+}
+
 /* A new memoryview, remembered. New reference. */
 static PyObject *
 make_view(struct handler *self, bool entered)
 {
-    size_t capacity = self->view_capacity * 2 + 2;
-    struct view *views;
     PyObject *view;
 
-    if (refuse_sent(self) < 0)
+    if (refuse_sent(self) < 0 || make_room(self) < 0)
         return NULL;
-    if (self->view_count == self->view_capacity) {
-        views = PyMem_Realloc(self->views, capacity * sizeof(*views));
-        if (views == NULL)
-            return PyErr_NoMemory();
-        self->views = views;
-        self->view_capacity = capacity;
-    }
     view = PyMemoryView_FromObject(self->buffer);
     if (view == NULL || dora__py_park_reserve(self->node) < 0) {
         Py_XDECREF(view);
@@ -131,8 +151,7 @@ make_view(struct handler *self, bool entered)
 static int
 release_view(const struct handler *self, PyObject *view)
 {
-    PyObject *result =
-        PyObject_CallMethodNoArgs(view, self->node->m->words[DORA__PY_RELEASE]);
+    PyObject *result = PyObject_CallOneArg(self->node->m->release_view, view);
 
     if (result == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_BufferError))
@@ -186,9 +205,8 @@ refuse_open(const struct handler *self, const char *before)
 static int
 close_for_send(struct handler *self, const char *before)
 {
-    if (release_views(self, true) < 0)
-        return -1;
-    if (self->node->m->strict_views && refuse_open(self, before) < 0)
+    if (self->node->m->strict_views &&
+        (release_views(self, true) < 0 || refuse_open(self, before) < 0))
         return -1;
     if (release_views(self, false) < 0)
         return -1;
