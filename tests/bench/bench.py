@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what design budgets speak of and says which of them hold.
+"""Measures the runtime and says which of its budgets hold.
 
     bench.py --dora-run build/dora-run --floor build/dev/bench --python PATH
 
@@ -9,8 +9,10 @@ are ns, one way.
 """
 
 import argparse
+import atexit
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -31,6 +33,7 @@ class Bench:
         self.rounds = options.rounds
         self.verdicts = []
         self.directory = tempfile.mkdtemp(prefix="dora-bench-")
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
 
     # --- running ---------------------------------------------------------
 
@@ -82,8 +85,8 @@ class Bench:
             json.dump({"nodes": nodes}, file)
         begun = time.monotonic()
         process = subprocess.Popen(
-            [self.dora_run, path], stdout=subprocess.PIPE, text=True,
-            env=self.environment(),
+            [self.dora_run, path], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, env=self.environment(),
         )
         words = []
         while len(words) < count:
@@ -93,6 +96,14 @@ class Bench:
             if "ready " in line:
                 words.append(line.rsplit("ready ", 1)[1].strip())
         return process, words, time.monotonic() - begun
+
+    @staticmethod
+    def stop(process):
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        process.wait()
+        return time.monotonic() - begun
 
     # --- telling ---------------------------------------------------------
 
@@ -205,23 +216,18 @@ class Bench:
         for pid in pids:
             with open(f"/proc/{pid}/smaps_rollup") as file:
                 shares += [int(l.split()[1]) / 1024 for l in file if l.startswith("Pss:")]
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        self.stop(process)
         self.budget("memory: PSS of a process node among 4",
                     statistics.median(shares), 5, "MB")
 
         times = []
         for _ in range(self.rounds):
             process, _, _ = self.crowd(20, script)
-            begun = time.monotonic()
-            process.send_signal(signal.SIGINT)
-            process.wait()
-            times.append(1000 * (time.monotonic() - begun))
+            times.append(1000 * self.stop(process))
         self.budget("stop of 20 nodes", statistics.median(times), 200, "ms")
 
         process, _, seconds = self.crowd(100, script)
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        self.stop(process)
         self.budget("start of 100 nodes", 1000 * seconds, 1500, "ms")
 
 
@@ -242,6 +248,7 @@ def main():
         "start": bench.start,
         "crowds": bench.crowds,
     }
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {bench.python}")
     for name in options.part or parts:
         parts[name]()
     print(f"{sum(bench.verdicts)} of {len(bench.verdicts)} budgets hold")

@@ -25,7 +25,7 @@ class Examples(FlowTest):
 
     def test_zero_copy(self):
         run = self.run_example("zero_copy.yml")
-        self.assertEqual(run.lines("receiver")[-1], "8 messages, every byte right")
+        self.assertEqual(run.lines("receiver")[-1], "4 messages, every byte right")
         self.assertEqual(run.node("sender")["copied_bytes"], 0)
         self.assertEqual(run.node("receiver")["copied_bytes"], 0)
 

@@ -243,14 +243,14 @@ class FlowTest(unittest.TestCase):
         env.update(extra or {})
         return env
 
-    def start(self, nodes, *, args=(), env=None, timeout=30, popen=None, **top):
+    def start(self, nodes, *, args=(), env=None, timeout=60, popen=None, **top):
         if isinstance(nodes, str):
             path = self.write("flow.yml", nodes)
         else:
             path = self.write_flow(nodes, **top)
         return self.start_file(path, args=args, env=env, timeout=timeout, popen=popen)
 
-    def start_file(self, path, *, args=(), env=None, timeout=30, popen=None):
+    def start_file(self, path, *, args=(), env=None, timeout=60, popen=None):
         report = os.path.join(self.directory, "report.json")
         command = [settings.dora_run, *args, "--report", report, path]
         return Running(
