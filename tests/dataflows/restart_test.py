@@ -11,9 +11,16 @@ COUNTED = """
 
 
 class Restart(FlowTest):
-    def incarnations(self, script, code, inputs=True, **keys):
+    def stopped_after(self, nodes, text, code=0):
+        """Ctrl-C once dora-run has said `text`."""
+        running = self.start(nodes)
+        running.expect(text)
+        running.signal()
+        return self.ended(running, code)
+
+    def incarnations(self, script, code, until, inputs=True, **keys):
         """A node with an input that stays open while it restarts."""
-        run = self.flow({
+        run = self.stopped_after({
             "worker": Node(
                 COUNTED + script,
                 inputs={"x": "steady/x"} if inputs else {},
@@ -28,7 +35,7 @@ class Restart(FlowTest):
                     if event["type"] == "INPUT" and event["id"] == "tick":
                         node.send_output("x", b"tick")
             """, inputs={"tick": "dora/timer/millis/20"}, outputs=["x"]),
-        }, code=code, args=["--stop-after", "2s"])
+        }, until, code)
         return run, [l for l in run.lines("worker") if l.startswith("incarnation")]
 
     def test_crash_then_recover(self):
@@ -36,7 +43,7 @@ class Restart(FlowTest):
     if node.restart_count() < 2:
         sys.exit(1)
     for event in node: pass
-        """, 0, restart_policy="on-failure", max_restarts=3)
+        """, 0, "incarnation 2", restart_policy="on-failure", max_restarts=3)
         self.assertEqual(lines, [
             "incarnation 0 False", "incarnation 1 True", "incarnation 2 True",
         ])
@@ -44,7 +51,7 @@ class Restart(FlowTest):
 
     def test_budget_exhausted(self):
         run, lines = self.incarnations(
-            "    raise ValueError('always')\n", 1,
+            "    raise ValueError('always')\n", 1, "max restarts",
             restart_policy="on-failure", max_restarts=2,
         )
         self.assertEqual(len(lines), 3)
@@ -53,23 +60,25 @@ class Restart(FlowTest):
 
     def test_always_with_clean_exits(self):
         _, lines = self.incarnations(
-            "    sys.exit(0)\n", 0, restart_policy="always", max_restarts=2
+            "    sys.exit(0)\n", 0, "max restarts",
+            restart_policy="always", max_restarts=2,
         )
         self.assertEqual(len(lines), 3)
 
     def test_never(self):
-        _, lines = self.incarnations("    sys.exit(1)\n", 1)
+        _, lines = self.incarnations("    sys.exit(1)\n", 1, "ERROR")
         self.assertEqual(len(lines), 1)
 
     def test_log_of_every_incarnation_is_kept(self):
         run, lines = self.incarnations(
-            "    sys.exit('gone')\n", 1, restart_policy="on-failure", max_restarts=1
+            "    sys.exit('gone')\n", 1, "max restarts",
+            restart_policy="on-failure", max_restarts=1,
         )
         self.assertEqual(len(lines), 2)
         self.assertEqual(run.lines("worker", "stderr").count("gone"), 2)
 
     def test_consumers_are_told_and_stay_connected(self):
-        run = self.flow({
+        run = self.stopped_after({
             "feeder": Node("""
                 from dora import Node
                 node = Node()
@@ -96,7 +105,7 @@ class Restart(FlowTest):
                     else:
                         print(event["type"], event["id"])
             """, inputs={"y": "crasher/y"}, outputs=["bye"]),
-        }, args=["--stop-after", "1500ms"])
+        }, "from 1")
         self.assertEqual(run.lines("sink"), [
             "from 0", "NODE_RESTARTED crasher", "from 1", "STOP MANUAL",
         ])
