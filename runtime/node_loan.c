@@ -13,6 +13,10 @@
 
 #include <string.h>
 
+/* A wait for memory that is worth a word, and the time between two. */
+#define PATIENCE ((int64_t)1000000000)
+#define SAY_AGAIN (10 * PATIENCE)
+
 static const uint32_t nothing = (uint32_t)DORA__NONE;
 
 /* --- taking a loan ------------------------------------------------------- */
@@ -98,6 +102,79 @@ take_locked(struct dora_node *node, const struct dora__wish *wish,
     return failed;
 }
 
+/* --- who holds it -------------------------------------------------------- */
+
+static void
+describe_shortage(struct dora_node *node, const struct dora__wish *wish,
+                  struct dora__text *out)
+{
+    const struct dora__shared_node *shared = node->shared;
+    const struct dora__out *output = &node->outs[wish->output];
+    uint32_t messages;
+    size_t before;
+
+    (void)pthread_mutex_lock(&node->send);
+    messages = output->entry_count - output->lists[DORA__FREE].count;
+    (void)pthread_mutex_unlock(&node->send);
+    dora__text_printf(
+        out,
+        "no memory for %zu bytes on output '%s': %.1f of %.1f MB in use (all "
+        "nodes: %.1f of %.1f MB), %u of %u messages; held by ",
+        wish->size, dora__node_output_id(node, (size_t)wish->output),
+        (double)atomic_load_explicit(&shared->used, memory_order_relaxed) / 1e6,
+        (double)shared->heap_limit / 1e6,
+        (double)dora__backed(node->control) / 1e6,
+        (double)node->control->budget / 1e6, messages,
+        output->shared->record_limit);
+    before = out->size;
+    dora__holders_line(node->control, node->number, out);
+    if (out->size == before)
+        dora__text_puts(out, "nobody");
+}
+
+static int
+out_of_memory(struct dora_node *node, const struct dora__wish *wish,
+              struct dora_error *err)
+{
+    struct dora__text text = {0};
+    int code;
+
+    describe_shortage(node, wish, &text);
+    code = dora__fail(err, ENOSPC, "%s",
+                      text.failed ? "no memory for a message" : text.text);
+    free(text.text);
+    return code;
+}
+
+/* At most one line in SAY_AGAIN, however many threads wait. */
+static bool
+may_say(struct dora_node *node)
+{
+    int64_t now = dora__now();
+    bool may;
+
+    (void)pthread_mutex_lock(&node->send);
+    may = node->starved_said == 0 || now - node->starved_said >= SAY_AGAIN;
+    if (may)
+        node->starved_said = now;
+    (void)pthread_mutex_unlock(&node->send);
+    return may;
+}
+
+static void
+say_waiting(struct dora_node *node, const struct dora__wish *wish)
+{
+    struct dora__text text = {0};
+
+    if (!may_say(node))
+        return;
+    dora__text_puts(&text, "waiting for memory: ");
+    describe_shortage(node, wish, &text);
+    if (!text.failed)
+        dora_node_log(node, DORA_LEVEL_WARN, NULL, text.text);
+    free(text.text);
+}
+
 /* --- waiting for memory -------------------------------------------------- */
 
 static void
@@ -111,11 +188,29 @@ starve(struct dora_node *node, bool begin)
     (void)pthread_mutex_unlock(&node->send);
 }
 
+/* Until the bell rings. Who has waited PATIENCE from `begun` says for whom. */
+static int
+sleep_starving(struct dora_node *node, const struct dora__wish *wish,
+               uint32_t word, int64_t begun, int64_t deadline)
+{
+    int64_t speak = begun + PATIENCE;
+    int failed = -ETIMEDOUT;
+
+    if (dora__now() < speak && (deadline < 0 || speak < deadline)) {
+        failed = dora__node_sleep(node, word, speak);
+        if (failed != -ETIMEDOUT)
+            return failed;
+    }
+    if (deadline < 0 || speak < deadline)
+        say_waiting(node, wish);
+    return dora__node_sleep(node, word, deadline);
+}
+
 static int
 take_waiting(struct dora_node *node, const struct dora__wish *wish,
              struct dora_loan *loan, struct dora_error *err)
 {
-    int64_t deadline = dora__deadline(wish->timeout_ns);
+    int64_t begun = dora__now(), deadline = dora__deadline(wish->timeout_ns);
     int failed;
 
     starve(node, true);
@@ -131,7 +226,7 @@ take_waiting(struct dora_node *node, const struct dora__wish *wish,
                                 "memory");
             break;
         }
-        failed = dora__node_sleep(node, word, deadline);
+        failed = sleep_starving(node, wish, word, begun, deadline);
         if (failed < 0) {
             dora__error_set(err, "no memory became free in time");
             break;
@@ -139,35 +234,6 @@ take_waiting(struct dora_node *node, const struct dora__wish *wish,
     }
     starve(node, false);
     return failed;
-}
-
-static int
-out_of_memory(struct dora_node *node, const struct dora__wish *wish,
-              struct dora_error *err)
-{
-    struct dora__text holders = {0};
-    const struct dora__shared_node *shared = node->shared;
-    struct dora__out *out = &node->outs[wish->output];
-    uint32_t messages;
-    int code;
-
-    (void)pthread_mutex_lock(&node->send);
-    messages = out->entry_count - out->lists[DORA__FREE].count;
-    (void)pthread_mutex_unlock(&node->send);
-    dora__holders_line(node->control, node->number, &holders);
-    code = dora__fail(
-        err, ENOSPC,
-        "no memory for %zu bytes on output '%s': %.1f of %.1f MB in use (all "
-        "nodes: %.1f of %.1f MB), %u of %u messages; held by %s",
-        wish->size, dora__node_output_id(node, (size_t)wish->output),
-        (double)atomic_load_explicit(&shared->used, memory_order_relaxed) / 1e6,
-        (double)shared->heap_limit / 1e6,
-        (double)dora__backed(node->control) / 1e6,
-        (double)node->control->budget / 1e6, messages,
-        out->shared->record_limit,
-        holders.text != NULL ? holders.text : "nobody");
-    free(holders.text);
-    return code;
 }
 
 /* --- metadata ------------------------------------------------------------ */

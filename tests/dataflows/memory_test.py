@@ -124,6 +124,23 @@ class Full(FlowTest):
         run = self.ended(running, None)
         self.assertIn("stopped", " ".join(run.lines("source")), run)
 
+    def test_a_long_wait_names_the_holder(self):
+        """Also when it is the node itself, which would wait for ever."""
+        running = self.start({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                held = []
+                while True:
+                    held.append(node.send_output_raw("x", 500_000))
+            """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
+        })
+        running.expect("waiting for memory: no memory for 500000 bytes on output 'x'")
+        running.expect("held by source itself")
+        running.signal()
+        run = self.ended(running, None)
+        self.assertEqual((run.out + run.err).count("waiting for memory: "), 1, run)
+
     def test_larger_than_the_heap_says_so(self):
         run = self.flow({
             "source": Node("""
@@ -190,6 +207,61 @@ class Fragments(FlowTest):
             """, outputs=["x"], heap_limit="64MB"),
         }, timeout=60)
         self.assertEqual(run.lines("node"), ["True", "whole"])
+
+    def test_receivers_free_in_random_order_from_three_threads(self):
+        """T13: what they let go makes room for the largest size again."""
+        run = self.flow({
+            "source": Node("""
+                import random
+                from dora import Node
+                node = Node()
+                random.seed(5)
+                for turn in range(3):
+                    for n in range(150):
+                        size = int(2 ** random.uniform(3, 20))
+                        with node.send_output_raw("x", size) as buffer:
+                            buffer[0] = buffer[-1] = n
+                    del buffer
+                    for event in node:
+                        if event["type"] == "INPUT": break
+                    node.send_output_raw("unheard", 62 << 20)
+                    node.send_output("go", b"")
+                print("largest", turn + 1)
+            """, inputs={"freed": "sink/freed"}, outputs=["x", "go", "unheard"],
+                heap_limit="64MB"),
+            "sink": Node("""
+                import random, threading
+                from dora import Node
+                node = Node()
+                random.seed(6)
+
+                def drop(part):
+                    while part:
+                        n, view = part.pop()
+                        assert view[0] == view[-1] == n
+
+                held = []
+                for event in node:
+                    if event["type"] != "INPUT" or event["id"] != "x":
+                        continue
+                    held.append((len(held), memoryview(event["value"])))
+                    if len(held) < 150:
+                        continue
+                    del event
+                    random.shuffle(held)
+                    threads = [threading.Thread(target=drop, args=(held[i::3],))
+                               for i in range(3)]
+                    held.clear()
+                    for thread in threads: thread.start()
+                    for thread in threads: thread.join()
+                    del threads, thread
+                    node.send_output("freed", b"")
+                print("over")
+            """, inputs={"x": {"source": "source/x", "queue_policy": "backpressure"},
+                         "go": "source/go"}, outputs=["freed"]),
+        }, timeout=60)
+        self.assertEqual(run.lines("source"), ["largest 3"])
+        self.assertEqual(run.lines("sink"), ["over"])
 
     def test_idle_memory_is_given_back(self):
         run = self.flow({
