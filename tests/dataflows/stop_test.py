@@ -271,10 +271,31 @@ class Signals(FlowTest):
         run = self.ended(running)
         self.assertEqual(run.lines("node"), ["ready", "STOP MANUAL"])
 
-    def test_stopped_and_continued(self):
-        running = self.start({"node": TICKER})
-        running.expect("ready")
+    def test_data_flows_while_the_host_is_stopped(self):
+        """Messages, ticks and waits need nothing of dora-run."""
+        relay = """
+            from dora import Node
+            node = Node()
+            print("ready")
+            count = 0
+            for event in node:
+                if event["type"] == "INPUT":
+                    count += 1
+                    if "o" in node.node_config()["outputs"]:
+                        node.send_output("o", b"%d" % count)
+                    elif count == int(bytes(event["value"])) == 50:
+                        open("fifty", "w").close()
+        """
+        running = self.start({
+            "source": Node(relay, inputs={"t": "dora/timer/millis/50"}, outputs=["o"]),
+            "sink": Node(relay, inputs={"x": {"source": "source/o", "queue_size": 1000}}),
+        })
+        running.expect("ready", 2)
         running.signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 20 * settings.patience
+        while not os.path.exists(os.path.join(self.directory, "fifty")):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
         running.signal(signal.SIGCONT)
         running.signal()
         self.ended(running)
@@ -503,6 +524,22 @@ class LastWords(FlowTest):
             print("a" * 1_000_000, end="")
         """)})
         self.assertEqual(sum(len(line) for line in run.lines("node")), 1_000_000)
+
+    def test_a_crash_after_a_long_line_loses_nothing(self):
+        """No newline, NULs, half a character, then SIGSEGV."""
+        run = self.flow({"node": Node("""
+            import ctypes, os
+            from dora import Node
+            Node()
+            text = b"a" * 1_000_000 + b"\\0nul\\0" + b"\\xe4\\xb8"
+            while text:
+                text = text[os.write(1, text):]
+            ctypes.string_at(0)
+        """)}, code=1)
+        [line] = run.lines("node", "stdout")
+        self.assertEqual(line[:1_000_005], "a" * 1_000_000 + "\0nul\0")
+        self.assertRegex(line[1_000_005:], "^\ufffd+$")
+        self.assertIn("SIGSEGV", run.err)
 
     def test_output_is_prompt(self):
         running = self.start({"node": Node("""
