@@ -96,6 +96,52 @@ class Events(FlowTest):
             "STOP ALL_INPUTS_CLOSED",
         ])
 
+    def test_failure_comes_before_closing_wherever_the_node_is_kept(self):
+        """Also when its last variable goes before the interpreter does."""
+        for end in ("sys.exit(3)", "raise ValueError", "os._exit(3)"):
+            with self.subTest(end=end):
+                self.fresh()
+                run = self.flow({
+                    "source": Node(f"""
+                        import os, sys
+                        from dora import Node
+                        def main():
+                            node = Node()
+                            node.send_output("x", b"1")
+                            {end}
+                        main()
+                    """, outputs=["x"]),
+                    "sink": Node("""
+                        from dora import Node
+                        print(*(event["type"] for event in Node()))
+                    """, inputs={"in": "source/x"}),
+                }, code=1)
+                self.assertEqual(
+                    run.lines("sink"), ["INPUT NODE_FAILED INPUT_CLOSED STOP"]
+                )
+
+    def test_a_dropped_node_closes_its_outputs(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                from probe import hear
+                node = Node()
+                node.send_output("x", b"1")
+                del node
+                hear("closed")
+                print("went on")
+            """, outputs=["x"]),
+            "sink": Node("""
+                from dora import Node
+                from probe import tell
+                for event in Node():
+                    print(event["type"])
+                tell("closed")
+            """, inputs={"in": "source/x"}),
+        })
+        self.assertEqual(run.lines("sink"), ["INPUT", "INPUT_CLOSED", "STOP"])
+        self.assertEqual(run.lines("source"), ["went on"])
+
     def test_timeouts(self):
         """c1: ERROR on expiry; ValueError for senseless ones."""
         run = self.flow({

@@ -233,6 +233,16 @@ class Signals(FlowTest):
                 run = self.ended(running)
                 self.assertEqual(run.lines("node"), ["ready", "ended"])
 
+    def test_an_ignored_hangup_stays_ignored(self):
+        """nohup dora-run ..."""
+        running = self.start({"node": TICKER}, popen={
+            "preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)})
+        running.expect("ready")
+        running.signal(signal.SIGHUP)
+        running.signal(signal.SIGTERM)
+        run = self.ended(running)
+        self.assertEqual(run.report["stopped_by"], "SIGTERM")
+
     def test_second_ctrl_c_is_at_once(self):
         running = self.start({"node": Node("""
             import signal, time
