@@ -226,6 +226,18 @@ class Bench:
             times.append(1000 * self.stop(process))
         self.budget("stop of 20 nodes", statistics.median(times), 200, "ms")
 
+        times = []
+        for _ in range(self.rounds):
+            process, pids, _ = self.crowd(20, script)
+            begun = time.monotonic()
+            process.kill()
+            while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+                time.sleep(0.001)
+            times.append(1000 * (time.monotonic() - begun))
+            process.wait()
+        self.budget("SIGKILL of dora-run, until 20 nodes are gone",
+                    statistics.median(times), 200, "ms")
+
         process, _, seconds = self.crowd(100, script)
         self.stop(process)
         self.budget("start of 100 nodes", 1000 * seconds, 1500, "ms")
