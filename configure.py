@@ -278,7 +278,18 @@ def missing(found, pythons, needs):
             packages += thing.package.split()
     if REQUIRED in needs and not pythons:
         packages.append("python3-dev")
+    if TESTS in needs and lacks_numpy(pythons):
+        packages.append("python3-numpy")
     return packages
+
+
+def lacks_numpy(pythons):
+    """Whether the tests with NumPy need Debian's, for Debian's Python. For
+    others they make a virtual environment of their own, where they can."""
+    if not pythons:
+        return True
+    system = [p.executable for p in pythons if p.facts["prefix"] == "/usr"]
+    return bool(system) and run([system[0], "-I", "-c", "import numpy"]) is None
 
 
 def set_up(found, pythons):

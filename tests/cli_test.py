@@ -7,6 +7,7 @@ Nodes are shell commands where that is enough, and Python scripts on the first
 Python that dora-run was built for.
 """
 
+import glob
 import json
 import os
 import pty
@@ -50,6 +51,15 @@ def first_python():
     with open(os.path.join(os.path.dirname(DORA_RUN), "pythons"),
               encoding="utf-8") as table:
         return table.readline().split("\t")[2]
+
+
+def children(pid):
+    """Ids of the processes that `pid` has started."""
+    found = []
+    for name in glob.glob(f"/proc/{pid}/task/*/children"):
+        with open(name, encoding="ascii") as file:
+            found += map(int, file.read().split())
+    return found
 
 
 class Case(unittest.TestCase):
@@ -474,8 +484,7 @@ class Stops(Case):
         process = self.start(self.one(DEAF))
         self.await_line(process, "n: ready")
         # A guardian that does not answer keeps the second from being enough.
-        guardian = int(subprocess.check_output(
-            ["pgrep", "-P", str(process.pid)], text=True))
+        guardian, = children(process.pid)
         os.kill(guardian, signal.SIGSTOP)
         try:
             for _ in range(3):
