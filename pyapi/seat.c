@@ -11,10 +11,13 @@
 
 #include "module.h"
 
+#include <string.h>
+
 #define SEAT "dora.seat"
 
 struct seat {
     struct dora_node *node; /* NULL: is gone */
+    char *name;             /* remembered when it is */
     pid_t process;
     bool taken;
 };
@@ -26,6 +29,7 @@ free_seat(PyObject *capsule)
 
     if (!seat->taken)
         dora__node_detach(seat->node);
+    free(seat->name);
     free(seat);
 }
 
@@ -37,7 +41,9 @@ dora__py_seat(struct dora_node *node)
     PyObject *capsule;
     int r;
 
-    if (dict == NULL || seat == NULL) {
+    if (seat != NULL)
+        seat->name = strdup(dora_node_id(node));
+    if (dict == NULL || seat == NULL || seat->name == NULL) {
         free(seat);
         PyErr_NoMemory();
         return -1;
@@ -47,6 +53,7 @@ dora__py_seat(struct dora_node *node)
     seat->taken = true; /* the caller's, until all has gone well */
     capsule = PyCapsule_New(seat, SEAT, free_seat);
     if (capsule == NULL) {
+        free(seat->name);
         free(seat);
         return -1;
     }
@@ -84,12 +91,6 @@ dora__py_seat_leave(struct dora_node *node)
         seat->node = NULL;
 }
 
-static const char *
-name_of(const struct seat *seat)
-{
-    return seat->node != NULL ? dora_node_id(seat->node) : "?";
-}
-
 struct dora_node *
 dora__py_seat_take(void)
 {
@@ -109,12 +110,12 @@ dora__py_seat_take(void)
         PyErr_Format(PyExc_RuntimeError,
                      "could not initiate node: this process was forked from "
                      "node '%s' and is not a node itself",
-                     name_of(seat));
+                     seat->name);
     else if (seat->taken)
         PyErr_Format(PyExc_RuntimeError,
                      "could not initiate node: there was already a Node for "
                      "'%s', and a process has only one",
-                     name_of(seat));
+                     seat->name);
     else {
         seat->taken = true;
         return seat->node;

@@ -771,6 +771,20 @@ class Facts(FlowTest):
             "True 1",
         ])
 
+    def test_a_process_has_one_node(self):
+        """Also after it has dropped its Node: it was told who it is."""
+        run = self.flow({"only": Node("""
+            from dora import Node
+            node = Node()
+            for turn in range(2):
+                try:
+                    Node()
+                except RuntimeError as error:
+                    print("already a Node for 'only'" in str(error))
+                node = None
+        """)})
+        self.assertEqual(run.lines("only"), ["True", "True"])
+
     def test_node_outside_a_dataflow_raises(self):
         run = self.flow({
             "node": Node("""
