@@ -162,7 +162,8 @@ struct dora__shared_node {
     _Atomic uint32_t gate;
     uint32_t pad1;
     _Atomic uint64_t intent;
-    uint8_t zero2[48];
+    uint64_t heap_range; /* bytes from heap_at that are the node's */
+    uint8_t zero2[40];
     _Atomic uint32_t state;       /* enum dora__node_state */
     _Atomic uint32_t incarnation; /* 1: the first */
     _Atomic uint32_t asked;       /* for events */

@@ -98,7 +98,7 @@ map_heaps(struct dora_node *node, const struct dora__attachment *attachment,
         return failed;
     node->heaps = memory;
     node->own_at = node->shared->heap_at;
-    node->own_size = (size_t)node->shared->heap_limit;
+    node->own_size = (size_t)node->shared->heap_range;
     if (node->own_size == 0)
         return 0;
     failed = dora__segment_map(attachment->heaps_fd, node->own_at,

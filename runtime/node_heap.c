@@ -5,7 +5,9 @@
  * 2. What all nodes together have backed stays within the dataflow's budget,
  *    which is checked before the system is asked: above a limit of its own the
  *    system does not refuse, it kills.
- * 3. After a death only the blocks of living records are kept.
+ * 3. A range is longer than what may be in use of it, where addresses allow:
+ *    then blocks of any size are found between those that are held for long.
+ * 4. After a death only the blocks of living records are kept.
  *
  * All of this runs under the send lock. */
 #include "node_private.h"
@@ -32,15 +34,18 @@ discharge(struct dora_node *node, uint64_t size)
                               memory_order_relaxed);
 }
 
-/* Bytes of all heaps together stay within the budget; two that reach for the
- * last ones may both be refused. */
+/* A node keeps to its limit, and all heaps together to the budget; two that
+ * reach for the last bytes of that may both be refused. */
 static int
 charge(struct dora_node *node, uint64_t size)
 {
-    atomic_fetch_add_explicit(&node->shared->backed, size,
-                              memory_order_seq_cst);
-    if (node->control->budget == 0 ||
-        dora__backed(node->control) <= node->control->budget)
+    uint64_t own = atomic_fetch_add_explicit(&node->shared->backed, size,
+                                             memory_order_seq_cst) +
+                   size;
+
+    if (own <= node->shared->heap_limit &&
+        (node->control->budget == 0 ||
+         dora__backed(node->control) <= node->control->budget))
         return 0;
     discharge(node, size);
     return -ENOSPC;

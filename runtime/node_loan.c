@@ -276,6 +276,8 @@ static int
 check_wish(const struct dora_node *node, const struct dora__wish *wish,
            struct dora_error *err)
 {
+    uint64_t limit = node->shared->heap_limit;
+
     if (!dora__node_alive(node))
         return dora__fail(err, ECHILD,
                           "a forked child cannot use its parent's node");
@@ -283,14 +285,13 @@ check_wish(const struct dora_node *node, const struct dora__wish *wish,
         return dora__fail(err, ENOENT, "node '%s' has no output number %d",
                           dora_node_id(node), wish->output);
     if (wish->metadata_size > UINT32_MAX ||
-        (wish->root == 0 && wish->size > node->own_size) ||
-        block_size(wish) > node->own_size)
+        (wish->root == 0 && wish->size > limit) || block_size(wish) > limit)
         return dora__fail(err, EMSGSIZE,
                           "%zu bytes on output '%s' are more than the node's "
-                          "limit of %zu bytes (heap_limit)",
+                          "limit of %ju bytes (heap_limit)",
                           wish->size,
                           dora__node_output_id(node, (size_t)wish->output),
-                          node->own_size);
+                          (uintmax_t)limit);
     return 0;
 }
 

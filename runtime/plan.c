@@ -24,6 +24,7 @@ enum {
     SLACK = 64,            /* records beyond the queues' */
     QUIET_HEAP = 64 << 10, /* of a node without outputs */
     LEAST_HEAP = 1 << 20,
+    RANGES_PER_LIMIT = 4, /* bytes of a heap's range to one that it may use */
 };
 
 #define MEMORY_IF_UNKNOWN (UINT64_C(2) << 30)
@@ -351,21 +352,36 @@ budget(const struct planner *p, uint64_t memory)
     return asked < most ? asked : most;
 }
 
+/* Addresses are cheap: where all nodes can have them, a heap's range is a few
+ * times what it may use, so that no size is refused for want of a gap between
+ * blocks that are held for long. */
+static uint64_t
+ranges_per_limit(const struct planner *p)
+{
+    uint64_t all = room(p), limits = 0;
+
+    for (uint32_t n = 0; n < p->plan.node_count; n++)
+        limits += p->plan.nodes[n].heap_limit;
+    return limits <= all / RANGES_PER_LIMIT ? RANGES_PER_LIMIT : 1;
+}
+
 static void
 plan_heaps(struct planner *p)
 {
-    uint64_t memory = p->machine->memory, prefault = 0;
+    uint64_t memory = p->machine->memory, prefault = 0, ranges;
 
     if (memory == 0)
         memory = MEMORY_IF_UNKNOWN;
     if (!limit_heaps(p, memory))
         return;
+    ranges = ranges_per_limit(p);
     for (uint32_t n = 0; n < p->plan.node_count; n++) {
         const struct dora__graph_node *from = &p->graph->nodes[n];
         struct dora__plan_node *node = &p->plan.nodes[n];
 
         node->heap_at = p->plan.heaps_size;
-        p->plan.heaps_size += node->heap_limit;
+        node->heap_range = ranges * node->heap_limit;
+        p->plan.heaps_size += node->heap_range;
         if (node->output_count > 0)
             node->prefault = whole_pages(p, from->pool_size);
         prefault += node->prefault;

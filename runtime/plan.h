@@ -35,7 +35,8 @@ struct dora__machine {
 struct dora__plan_node {
     uint32_t first_input, input_count; /* in the plan's arrays */
     uint32_t first_output, output_count;
-    uint64_t heap_at, heap_limit; /* place in the heaps file, page multiples */
+    uint64_t heap_at, heap_range; /* place in the heaps file, page multiples */
+    uint64_t heap_limit;          /* bytes of the range in use at most */
     uint64_t prefault;            /* bytes made resident before the barrier */
     bool heap_wait;
 };

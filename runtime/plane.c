@@ -165,6 +165,7 @@ fill_nodes(struct dora__control *control, const struct dora__plan *plan)
         to->first_output = from->first_output;
         to->output_count = from->output_count;
         to->heap_at = from->heap_at;
+        to->heap_range = from->heap_range;
         to->heap_limit = from->heap_limit;
         to->prefault = from->prefault;
         to->heap_wait = from->heap_wait;

@@ -78,9 +78,9 @@ punch_gaps(int heaps_fd, const struct dora__shared_node *node,
             at = range->end;
         }
     }
-    if (at < node->heap_at + node->heap_limit)
+    if (at < node->heap_at + node->heap_range)
         dora__segment_punch(heaps_fd, at,
-                            node->heap_at + node->heap_limit - at);
+                            node->heap_at + node->heap_range - at);
     return stays;
 }
 
@@ -106,7 +106,7 @@ dora__plane_return_heap(const struct dora__plane *plane, uint32_t number)
         .range = calloc(count_records(control, node) + 1, sizeof *kept.range),
     };
 
-    if (kept.range == NULL || node->heap_limit == 0) {
+    if (kept.range == NULL || node->heap_range == 0) {
         free(kept.range);
         return;
     }

@@ -29,6 +29,7 @@ flow_begin(struct flow *flow, uint32_t nodes, uint64_t heap_limit)
         flow->graph_nodes[i].outputs = flow->graph_outputs;
         flow->graph_nodes[i].inputs = flow->graph_inputs;
         flow->nodes[i].heap_at = i * heap_limit;
+        flow->nodes[i].heap_range = heap_limit;
         flow->nodes[i].heap_limit = heap_limit;
     }
 }

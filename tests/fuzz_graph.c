@@ -48,7 +48,9 @@ check_plan(const struct dora__plan *plan, const struct dora__machine *machine)
         MUST(node->heap_at == at && node->heap_limit > 0);
         MUST(node->heap_limit % machine->page_size == 0);
         MUST(node->prefault <= node->heap_limit);
-        MUST(!__builtin_add_overflow(at, node->heap_limit, &at));
+        MUST(node->heap_range >= node->heap_limit);
+        MUST(node->heap_range % machine->page_size == 0);
+        MUST(!__builtin_add_overflow(at, node->heap_range, &at));
     }
     MUST(plan->heaps_size == at);
     MUST(machine->file_size == 0 || at <= machine->file_size);

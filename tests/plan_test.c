@@ -64,7 +64,8 @@ check(const struct dora__plan *plan, const struct dora__machine *machine)
         assert_true(plan->nodes[i].heap_limit > 0);
         assert_true(plan->nodes[i].heap_limit % machine->page_size == 0);
         assert_true(plan->nodes[i].prefault <= plan->nodes[i].heap_limit);
-        at += plan->nodes[i].heap_limit;
+        assert_true(plan->nodes[i].heap_range >= plan->nodes[i].heap_limit);
+        at += plan->nodes[i].heap_range;
     }
     assert_true(plan->heaps_size == at);
     for (uint32_t i = 0; i < plan->output_count; i++) {
