@@ -54,7 +54,8 @@ const char *dora__node_output_id(const struct dora_node *node, size_t output);
 bool dora__node_heard(const struct dora_node *node, int output);
 
 /* dora_node_loan that waits for memory (`heap_full: wait`) at most
- * `timeout_ns`, then -ETIMEDOUT. */
+ * `timeout_ns`, then -ETIMEDOUT. With 0 that is also the answer where a large
+ * payload needs fresh memory, which takes the system as long as writing it. */
 DORA_MUST_CHECK
 int dora__node_loan(struct dora_node *node, int output, size_t size,
                     const void *metadata, size_t metadata_size,

@@ -14,6 +14,9 @@
 
 #include "segment.h"
 
+/* Fresh memory of this size takes the system about 0.2 ms. */
+enum { SLOW_SIZE = 1 << 20 };
+
 static void
 publish_usage(struct dora_node *node)
 {
@@ -80,8 +83,10 @@ back(void *arg, uint64_t at, uint64_t size)
     return 0;
 }
 
+/* `at_once`: -ETIMEDOUT rather than much fresh memory. */
 int
-dora__block_take(struct dora_node *node, uint64_t size, uint64_t *ret_at)
+dora__block_take(struct dora_node *node, uint64_t size, bool at_once,
+                 uint64_t *ret_at)
 {
     int failed;
 
@@ -91,8 +96,10 @@ dora__block_take(struct dora_node *node, uint64_t size, uint64_t *ret_at)
     failed = dora__heap_take(node->heap, size, ret_at);
     if (failed < 0 && failed != -ENOMEM) {
         dora__books_reclaim_all(node);
-        node->may_grow = true;
+        node->may_grow = !at_once || size < SLOW_SIZE;
         failed = dora__heap_take(node->heap, size, ret_at);
+        if (failed < 0 && failed != -ENOMEM && !node->may_grow)
+            return -ETIMEDOUT;
     }
     if (failed == 0)
         publish_usage(node);

@@ -71,7 +71,7 @@ take(struct dora_node *node, const struct dora__wish *wish,
     dora__books_reclaim_some(node, out);
     failed = dora__books_provide(node, out);
     if (failed == 0 && size > 0)
-        failed = dora__block_take(node, size, &offset);
+        failed = dora__block_take(node, size, wish->timeout_ns == 0, &offset);
     if (failed < 0)
         return failed;
     loan->record = dora__books_enter(node, out);

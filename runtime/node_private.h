@@ -209,7 +209,8 @@ int dora__blocks_init(struct dora_node *node);
 void dora__blocks_settle(struct dora_node *node);
 void dora__blocks_fini(struct dora_node *node);
 DORA_MUST_CHECK
-int dora__block_take(struct dora_node *node, uint64_t size, uint64_t *ret_at);
+int dora__block_take(struct dora_node *node, uint64_t size, bool at_once,
+                     uint64_t *ret_at);
 void dora__block_give(struct dora_node *node, uint64_t at);
 DORA_MUST_CHECK
 int dora__block_claim(struct dora_node *node, uint64_t at, uint64_t size);

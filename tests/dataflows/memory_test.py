@@ -263,6 +263,32 @@ class Fragments(FlowTest):
         self.assertEqual(run.lines("source"), ["largest 3"])
         self.assertEqual(run.lines("sink"), ["over"])
 
+    def test_other_threads_run_while_memory_is_fetched(self):
+        """A first large payload is as slow as the system; the GIL is free."""
+        run = self.flow({
+            "node": Node("""
+                import sys, threading, time
+                from dora import Node
+                node = Node()
+                sys.setswitchinterval(0.001)
+                turns = 0
+                over = False
+                def count():
+                    global turns
+                    while not over:
+                        turns += 1
+                        time.sleep(0.001)
+                thread = threading.Thread(target=count)
+                thread.start()
+                before, begun = turns, time.monotonic()
+                sample = node.send_output_raw("x", 512 << 20)
+                spent, during = time.monotonic() - begun, turns - before
+                over = True
+                print(during > spent * 20, during, spent)
+            """, outputs=["x"], heap_limit="1GB"),
+        })
+        self.assertTrue(run.lines("node")[0].startswith("True"), run.lines("node"))
+
     def test_idle_memory_is_given_back(self):
         run = self.flow({
             "node": Node("""
