@@ -9,6 +9,7 @@
  *    producer starves. */
 #include "node_private.h"
 
+#include "metadata.h"
 #include "plane_holders.h"
 
 #include <string.h>
@@ -238,35 +239,17 @@ take_waiting(struct dora_node *node, const struct dora__wish *wish,
 
 /* --- metadata ------------------------------------------------------------ */
 
-static bool
-is_key(const struct dora_meta_pair *pair, const char *key)
-{
-    return pair->key_size == strlen(key) &&
-           memcmp(pair->key, key, pair->key_size) == 0;
-}
-
 /* Checks the format, and finds the keys that change how it is queued. */
 static int
 read_metadata(const struct dora__wish *wish, struct dora_loan *loan,
               struct dora_error *err)
 {
-    struct dora_meta_pair pair;
-    size_t at = 0;
-    int more;
+    int flags = dora__metadata_flags(wish->metadata, wish->metadata_size);
 
-    loan->is_protected = loan->flush = false;
-    if (wish->metadata_size == 0)
-        return 0;
-    while ((more = dora_metadata_next(wish->metadata, wish->metadata_size, &at,
-                                      &pair)) == 1) {
-        if (is_key(&pair, "request_id") || is_key(&pair, "goal_id") ||
-            is_key(&pair, "goal_status"))
-            loan->is_protected = true;
-        else if (is_key(&pair, "flush") && pair.type == DORA_META_BOOL)
-            loan->flush = pair.as.boolean;
-    }
-    if (more < 0)
+    if (flags < 0)
         return dora__fail(err, EINVAL, "the metadata is not in the format");
+    loan->is_protected = flags & DORA__METADATA_PROTECTED;
+    loan->flush = flags & DORA__METADATA_FLUSH;
     return 0;
 }
 

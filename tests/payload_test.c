@@ -118,6 +118,28 @@ test_payload_of_any_size_stays_in_place(void **state)
     close_flow(&flow, nodes);
 }
 
+/* What a receiver could not read is refused where it is sent. */
+static void
+test_payload_metadata_is_checked(void **state)
+{
+    static const unsigned char cut[] = {1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0};
+    struct dora_metadata latin1 = {.bytes = NULL};
+    struct dora_node *nodes[3];
+    struct dora_loan *loan;
+    struct flow flow;
+
+    (void)state;
+    open_chain(&flow, nodes, MB);
+    assert_int_equal(
+        dora_node_loan(nodes[0], 0, 1, cut, sizeof cut, &loan, NULL), -EINVAL);
+    assert_int_equal(dora_metadata_string(&latin1, "k", 1, "\xe9", 1), 0);
+    assert_int_equal(
+        dora_node_loan(nodes[0], 0, 1, latin1.bytes, latin1.size, &loan, NULL),
+        -EINVAL);
+    dora_metadata_fini(&latin1);
+    close_flow(&flow, nodes);
+}
+
 /* --- many readers --------------------------------------------------------- */
 
 enum { READERS = 8 };
@@ -383,6 +405,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_payload_of_any_size_stays_in_place),
+        cmocka_unit_test(test_payload_metadata_is_checked),
         cmocka_unit_test(test_payload_goes_to_eight_readers_by_their_policies),
         cmocka_unit_test(test_payload_without_room_names_who_holds_it),
         cmocka_unit_test(test_payload_waits_for_room_until_a_release),
