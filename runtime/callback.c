@@ -10,8 +10,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+
+/* Python recurses on it; pages that are not touched cost nothing. */
+enum { STACK_SIZE = 16 << 20 };
 
 struct dora__callback {
     struct dora__callback_options options;
@@ -19,7 +23,7 @@ struct dora__callback {
     pthread_mutex_t lock;
     _Atomic bool returned; /* written under lock */
     bool abandoned;
-    int output; /* of an abandoned one; -1 */
+    int outputs[2]; /* of an abandoned one; -1 */
     struct dora__callback_result result;
 };
 
@@ -27,8 +31,8 @@ static void
 destroy(struct dora__callback *c)
 {
     (void)pthread_mutex_destroy(&c->lock);
-    if (c->output >= 0)
-        (void)close(c->output);
+    dora__close_fd(&c->outputs[0]);
+    dora__close_fd(&c->outputs[1]);
     free(c);
 }
 
@@ -65,6 +69,16 @@ attend(struct dora__callback *c, struct dora_node *node)
     return c->options.body(node, c->options.arg);
 }
 
+/* What nobody will collect. */
+static void
+release(struct dora__callback *c)
+{
+    if (c->options.guest != NULL)
+        c->options.guest_class->free(c->options.guest);
+    else
+        dora__node_detach(c->result.node);
+}
+
 static void
 finish(struct dora__callback *c)
 {
@@ -79,15 +93,14 @@ finish(struct dora__callback *c)
         (void)!write(c->options.wake_fd, &one, sizeof one);
     (void)pthread_mutex_unlock(&c->lock);
     if (abandoned) {
-        dora__node_detach(c->result.node);
+        release(c);
         destroy(c);
     }
 }
 
-static void *
-run(void *arg)
+static void
+run_body(struct dora__callback *c)
 {
-    struct dora__callback *c = arg;
     struct dora_node *node = NULL;
     int code =
         dora__node_attach(&c->options.attachment, &node, &c->result.error);
@@ -101,9 +114,47 @@ run(void *arg)
         c->result.node = node;
     (void)close(c->options.log_fd);
     c->result.code = code;
+}
+
+static void *
+run(void *arg)
+{
+    struct dora__callback *c = arg;
+
+    if (c->options.guest != NULL)
+        c->options.guest_class->run(c->options.guest, &c->result.guest);
+    else
+        run_body(c);
     take_usage(&c->result);
     finish(c);
     return NULL;
+}
+
+/* The application's signals are for its own threads; a fault is for the one
+ * that made it. */
+static int
+make_thread(struct dora__callback *c)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE,
+                                 SIGILL,  SIGTRAP, SIGABRT};
+    sigset_t blocked, before;
+    pthread_attr_t attributes;
+    char name[16];
+    int code;
+
+    (void)snprintf(name, sizeof name, "%s", c->options.name);
+    sigfillset(&blocked);
+    for (size_t i = 0; i < DORA_COUNT(faults); i++)
+        sigdelset(&blocked, faults[i]);
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    (void)pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    code = pthread_create(&c->thread, &attributes, run, c);
+    if (code == 0)
+        (void)pthread_setname_np(c->thread, name);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attributes);
+    return code;
 }
 
 int
@@ -111,19 +162,14 @@ dora__callback_start(const struct dora__callback_options *options,
                      struct dora__callback **ret_callback)
 {
     struct dora__callback *c = calloc(1, sizeof *c);
-    sigset_t all, before;
     int code;
 
     if (c == NULL)
         return -ENOMEM;
     c->options = *options;
-    c->output = -1;
+    c->outputs[0] = c->outputs[1] = -1;
     (void)pthread_mutex_init(&c->lock, NULL);
-    /* The application's signals are for its own threads. */
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    code = pthread_create(&c->thread, NULL, run, c);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    code = make_thread(c);
     if (code != 0) {
         destroy(c);
         return -code;
@@ -145,22 +191,30 @@ dora__callback_collect(struct dora__callback *c,
 {
     (void)pthread_join(c->thread, NULL);
     *ret_result = c->result;
+    ret_result->left = c->options.guest;
     destroy(c);
 }
 
 void
-dora__callback_abandon(struct dora__callback *c, int output)
+dora__callback_abandon(struct dora__callback *c, const int outputs[static 2])
 {
     bool returned;
 
     (void)pthread_detach(c->thread);
     (void)pthread_mutex_lock(&c->lock);
     c->abandoned = true;
-    c->output = output;
+    c->outputs[0] = outputs[0];
+    c->outputs[1] = outputs[1];
     returned = atomic_load_explicit(&c->returned, memory_order_relaxed);
     (void)pthread_mutex_unlock(&c->lock);
     if (returned) {
-        dora__node_detach(c->result.node);
+        release(c);
         destroy(c);
     }
+}
+
+void
+dora__callback_press(struct dora__callback *c, enum dora__guest_press how)
+{
+    c->options.guest_class->press(c->options.guest, how);
 }

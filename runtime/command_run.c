@@ -45,6 +45,7 @@ struct run_state {
     struct watch *watch;
     struct run run;
     int report_fd; /* -1: none */
+    bool stays;    /* threads of nodes still run */
     int wake;
     int64_t started;  /* dora__now() */
     int signals_said; /* of those that came */
@@ -383,6 +384,19 @@ run_flow(struct run_state *state)
     (void)pthread_join(state->waiter, NULL);
 }
 
+/* Threads that nobody can end may be in the middle of anything: no destructor
+ * shall meet them. */
+static bool
+anything_stays(struct dora_dataflow *flow)
+{
+    struct dora_node_stats stats;
+
+    for (size_t i = 0; dora_dataflow_node_stats(flow, i, &stats) == 0; i++)
+        if (stats.stays)
+            return true;
+    return false;
+}
+
 static int
 run_loaded(struct run_state *state)
 {
@@ -393,6 +407,7 @@ run_loaded(struct run_state *state)
     run_flow(state);
     conclude(state);
     forget_flow();
+    state->stays = anything_stays(state->flow);
     dora_dataflow_free(state->flow);
     watch_free(state->watch);
     return state->run.status;
@@ -428,5 +443,9 @@ command_run(const struct command *command)
     words_free(state.words);
     if (state.report_fd >= 0)
         (void)close(state.report_fd);
+    if (state.stays) {
+        (void)fflush(stdout);
+        _exit(status);
+    }
     return status;
 }

@@ -1,10 +1,12 @@
 /* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
  * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
- * member.c, flowlog.c, stats.c. Who may touch what is said at each part. */
+ * member.c, guest.c, flowlog.c, stats.c. Who may touch what is said at each
+ * part. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
 #include "callback.h"
+#include "environment.h"
 #include "graph.h"
 #include "guardian_client.h"
 #include "journal.h"
@@ -34,6 +36,11 @@
 #define DORA__LOG_DELAY (DORA__SECOND / 10)
 /* The shortest time between two looks at the pipes. */
 #define DORA__OUTPUT_PACE (DORA__SECOND / 1000)
+/* Between two ways of asking a guest to end; see enum dora__guest_press. */
+#define DORA__PRESS_DELAY (DORA__SECOND / 4)
+/* What a guest prints is held back until it has joined, at most so long: it may
+ * turn out that it has to start anew as a process. */
+#define DORA__HOLD_OUTPUT DORA__SECOND
 /* Trying again where nothing says that it is worth it. */
 #define DORA__RETRY_DELAY (DORA__SECOND / 1000)
 
@@ -62,9 +69,12 @@ struct dora__member {
 
     /* The supervisor's. */
     enum dora__stage stage;
-    struct dora__callback *callback;
-    struct dora_node *returned;     /* DEAD: of a callback that failed */
-    bool held;                      /* DEAD: not as far as its samples go */
+    struct dora__callback *callback; /* the thread of one inside the host */
+    struct dora_node *returned;      /* DEAD: of a callback that failed */
+    const struct dora__guest_class *guest_class;
+    struct dora__guest *guest; /* DEAD: to be freed */
+    bool held;                 /* DEAD: not as far as its samples go */
+    int64_t hold_until; /* ALIVE: its output is not read yet; NEVER: it is */
     struct dora__output outputs[2]; /* stdout, stderr */
     struct dora__journal_file journal;
     struct dora__restarts restarts;
@@ -84,6 +94,7 @@ struct dora__member {
     int exit_code;
     int pid;
     unsigned restart_count;
+    bool stays; /* threads of it run on after its end */
     int64_t user_ns, system_ns;
     int64_t voluntary_switches, involuntary_switches;
 };
@@ -130,7 +141,8 @@ struct dora_dataflow {
     bool stop_begun, killing; /* what has been done about `asked` */
     bool dirty;               /* journals hold unwritten lines */
     int64_t finish_grace_ns;  /* NEVER: off */
-    int64_t term_at, kill_at, abandon_at; /* deadlines, or NEVER */
+    int64_t term_at, press_at, kill_at, abandon_at; /* deadlines, or NEVER */
+    unsigned presses; /* how often guests were pressed */
     int64_t flush_at, retry_at, finish_at, notice_at, listen_at;
     uint64_t finish_progress; /* messages delivered when finish_at was set */
 
@@ -159,6 +171,29 @@ void dora__flow_flush(struct dora_dataflow *flow);
 /* Starts the member: asks the guardian, or makes a thread. -EAGAIN: later. */
 DORA_MUST_CHECK
 int dora__member_start(struct dora_dataflow *flow, struct dora__member *member);
+/* Makes the pipe for one of its outputs, to be watched unless `quiet`. */
+DORA_MUST_CHECK
+int dora__member_open_output(struct dora_dataflow *flow,
+                             struct dora__member *member, int stream,
+                             bool quiet, int *ret_fd);
+/* What the node is told, over what it inherits. */
+DORA_MUST_CHECK
+int dora__member_environment(const struct dora_dataflow *flow,
+                             const struct dora__member *member,
+                             struct dora__environment *environment);
+/* It has ended: `status` as of wait(). */
+void dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
+                        int status);
+void dora__member_add_usage(struct dora_dataflow *flow,
+                            struct dora__member *member, int64_t user_ns,
+                            int64_t system_ns, int64_t voluntary,
+                            int64_t involuntary);
+/* Whether it runs on a thread of this process. */
+static inline bool
+dora__member_inside(const struct dora__member *member)
+{
+    return member->is_callback || member->launch.load != NULL;
+}
 void dora__member_spawned(struct dora_dataflow *flow,
                           struct dora__member *member,
                           const struct dora__report *report);
@@ -191,6 +226,20 @@ void dora__member_read(struct dora_dataflow *flow, struct dora__member *member,
 void dora__member_set_phase(struct dora_dataflow *flow,
                             struct dora__member *member,
                             enum dora_node_phase phase);
+
+/* --- guest.c: all from the supervisor's thread --------------------------- */
+
+/* Loads what runs the member and makes its thread. *err: why not. */
+DORA_MUST_CHECK
+int dora__guest_start(struct dora_dataflow *flow, struct dora__member *member);
+void dora__guest_returned(struct dora_dataflow *flow,
+                          struct dora__member *member,
+                          const struct dora__callback_result *result);
+/* Reads its output from now on, if it is time to. */
+void dora__guest_listen(struct dora_dataflow *flow, struct dora__member *member,
+                        int64_t now);
+/* Presses all guests that run. */
+void dora__guests_press(struct dora_dataflow *flow, enum dora__guest_press how);
 
 /* --- supervisor.c -------------------------------------------------------- */
 

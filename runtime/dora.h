@@ -208,7 +208,8 @@ enum dora_exit {
 struct dora_node_stats {
     const char *id;
     const char *kind;        /* "python", "executable", "callback" */
-    const char *tier;        /* "process" or "host" */
+    const char *tier;        /* "process", "interpreter" (a Python of its own
+                                inside the host), "host" (a C function) */
     const char *interpreter; /* what runs it, for a person */
     const char *reason;      /* why this tier and interpreter */
     enum dora_node_phase phase;
@@ -220,6 +221,8 @@ struct dora_node_stats {
     int64_t voluntary_switches, involuntary_switches;
     uint64_t heap_used, heap_peak, heap_backed, heap_limit;
     uint64_t copied_bytes; /* payload bytes copied by the runtime */
+    bool stays; /* threads of it still run in this process, and can no longer
+                   be ended: leave it by _exit */
 };
 
 /* Per edge, at any instant: sent = delivered + dropped + queued. */

@@ -139,6 +139,9 @@ dora__launch_fini(struct dora__launch *launch)
     free_list(launch->env);
     free(launch->interpreter);
     free(launch->reason);
+    free(launch->first_reason);
+    free(launch->library);
+    free(launch->base);
     *launch = (struct dora__launch){0};
 }
 

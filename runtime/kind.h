@@ -4,6 +4,7 @@
 #define DORA_KIND_H
 
 #include "graph.h"
+#include "plane.h"
 
 /* Where things are, for resolving a node's program. */
 struct dora__site {
@@ -14,16 +15,79 @@ struct dora__site {
     bool allow_shell;               /* `path: shell` may run */
 };
 
-/* What to execute for a process node. New strings; dora__launch_fini. */
+struct dora__guest_class;
+struct dora__launch;
+
+/* Finds the code that runs a node inside the host. *ret_class is kept for ever.
+ * -ENOENT: it cannot be loaded. */
+typedef int (*dora__guest_load)(const struct dora__launch *launch,
+                                const struct dora__guest_class **ret_class,
+                                struct dora_error *err);
+
+/* What to execute for a node. New strings; dora__launch_fini. With `load` the
+ * node is a guest of the host; the rest then says what to do should it have to
+ * move to a process. */
 struct dora__launch {
     const char *kind, *tier; /* static */
+    dora__guest_load load;   /* NULL: a process */
+    char *library, *base;    /* for load and the guest; or NULL */
     char *program;           /* absolute path to execute */
     char **argv;             /* NULL-terminated */
     char **env;        /* "K=V"..., NULL-terminated: added to the environment */
     char *interpreter; /* for a person: "Python 3.11.2 (/usr/bin/python3)" */
     char *reason;      /* why this tier and interpreter */
-    bool attaches;     /* gets the dataflow's descriptors */
+    char *first_reason; /* of one that moved: why it was a guest; or NULL */
+    bool attaches;      /* gets the dataflow's descriptors */
 };
+
+/* --- guests: nodes inside the host, on a thread of their own ------------- */
+
+struct dora__guest;
+
+/* What a guest is given; all of it is copied, descriptors are duplicated. */
+struct dora__guest_options {
+    const char *id, *directory; /* to run in */
+    const char *base, *program; /* of the launch */
+    char *const *argv;          /* of the launch */
+    char *const *env;           /* all of its environment, "K=V" */
+    struct dora__attachment attachment;
+    int stdout_fd, stderr_fd;
+};
+
+/* How it went. */
+struct dora__guest_result {
+    int status; /* as wait() would give it for a process */
+    bool held;  /* something of it is still about: it is not to be treated as
+                   dead */
+    bool stays; /* threads of it still run: this process must end by _exit */
+    char move[200]; /* not empty: it has done nothing yet and is to be run as a
+                       process; why */
+};
+
+/* How hard a guest is asked to end; each is tried when those before it did not
+ * help. */
+enum dora__guest_press {
+    DORA__PRESS_WAKE,      /* whatever sleeps in our code looks up */
+    DORA__PRESS_ASK,       /* an exception at its next step */
+    DORA__PRESS_INTERRUPT, /* the same another way */
+    DORA__PRESS_BREAK,     /* an exception at its every step */
+    DORA__PRESS_TELL,      /* says on its stderr where it is */
+};
+
+/* `version` and `layout` are looked at before anything else. */
+struct dora__guest_class {
+    unsigned version, layout; /* DORA__GUEST_VERSION, dora_layout_version() */
+    int (*open)(const struct dora__guest_options *options,
+                struct dora__guest **ret_guest, struct dora_error *err);
+    /* On the guest's own thread, from its begin to its end. */
+    void (*run)(struct dora__guest *guest, struct dora__guest_result *ret);
+    /* Any thread, while it has not been freed; never blocks. */
+    void (*press)(struct dora__guest *guest, enum dora__guest_press how);
+    /* After run has returned, or instead of it. */
+    void (*free)(struct dora__guest *guest);
+};
+
+enum { DORA__GUEST_VERSION = 1 };
 
 struct dora_kind {
     const char *name;

@@ -2,9 +2,11 @@
  *
  *     at once             STOP in every node's event stream; SIGTERM to
  *                         programs that have none
- *     DORA__TERM_GRACE    SIGTERM to the process groups of what is left
- *     DORA__KILL_GRACE    more: SIGKILL to them; the threads of callbacks that
- *                         have not returned are abandoned
+ *     DORA__TERM_GRACE    SIGTERM to the process groups of what is left; an
+ *                         exception in the interpreters of guests, harder and
+ *                         harder
+ *     DORA__KILL_GRACE    more: SIGKILL to them; the threads of callbacks and
+ *                         guests that have not returned are abandoned
  *
  * A kill begins at the last step, but gives callbacks DORA__ABANDON_GRACE. The
  * same ladder ends what is left when the barrier can no longer open, and nodes
@@ -35,6 +37,18 @@ dora__ladder_stop(struct dora_dataflow *flow)
         dora__plane_stop(&flow->plane);
     if (!flow->stopping)
         mount(flow);
+    dora__guests_press(flow, DORA__PRESS_WAKE);
+}
+
+/* Guests know no signals: these stand in for SIGTERM. */
+static void
+press_on(struct dora_dataflow *flow, int64_t now)
+{
+    static const enum dora__guest_press steps[] = {
+        DORA__PRESS_ASK, DORA__PRESS_INTERRUPT, DORA__PRESS_BREAK};
+
+    dora__guests_press(flow, steps[flow->presses++ % DORA_COUNT(steps)]);
+    flow->press_at = now + DORA__PRESS_DELAY;
 }
 
 static void
@@ -43,21 +57,30 @@ signal_all(struct dora_dataflow *flow, int number)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (member->stage == DORA__STAGE_ALIVE && !member->is_callback)
+        if (member->stage == DORA__STAGE_ALIVE && !dora__member_inside(member))
             member->signal_due = number;
     }
 }
 
+/* What happens to a member that has not stopped; `hard`: for the last time. */
+static const char *
+consequence(const struct dora__member *member, bool hard)
+{
+    if (member->is_callback)
+        return "waiting for its function to return";
+    if (dora__member_inside(member))
+        return hard ? "giving it up" : "raising an exception in it";
+    return hard ? "killing it" : "sending SIGTERM";
+}
+
 static void
-name_the_late(struct dora_dataflow *flow, const char *what)
+name_the_late(struct dora_dataflow *flow, bool hard)
 {
     for (uint32_t i = 0; i < flow->member_count; i++)
         if (flow->members[i].stage == DORA__STAGE_ALIVE)
             dora__flow_say(flow, DORA_LEVEL_WARN, &flow->members[i],
                            "has not stopped: %s",
-                           flow->members[i].is_callback
-                               ? "waiting for its function to return"
-                               : what);
+                           consequence(&flow->members[i], hard));
 }
 
 static void
@@ -66,7 +89,7 @@ abandon_callbacks(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (member->stage == DORA__STAGE_ALIVE && member->is_callback &&
+        if (member->stage == DORA__STAGE_ALIVE && member->callback != NULL &&
             !dora__callback_returned(member->callback))
             dora__member_abandon(flow, member);
     }
@@ -80,25 +103,31 @@ dora__ladder_kill(struct dora_dataflow *flow)
     flow->term_at = flow->kill_at = DORA__NEVER;
     flow->abandon_at = dora__now() + DORA__ABANDON_GRACE;
     signal_all(flow, SIGKILL);
+    dora__guests_press(flow, DORA__PRESS_TELL);
+    press_on(flow, dora__now());
 }
 
 void
 dora__ladder_climb(struct dora_dataflow *flow, int64_t now)
 {
     if (now >= flow->term_at) {
-        name_the_late(flow, "sending SIGTERM");
+        name_the_late(flow, false);
         signal_all(flow, SIGTERM);
+        dora__guests_press(flow, DORA__PRESS_TELL);
+        flow->press_at = now;
         flow->term_at = DORA__NEVER;
         flow->kill_at = now + DORA__KILL_GRACE;
     }
+    if (now >= flow->press_at)
+        press_on(flow, now);
     if (now >= flow->kill_at) {
-        name_the_late(flow, "killing it");
+        name_the_late(flow, true);
         signal_all(flow, SIGKILL);
         flow->kill_at = DORA__NEVER;
         flow->abandon_at = now;
     }
     if (now >= flow->abandon_at) {
-        flow->abandon_at = DORA__NEVER;
+        flow->abandon_at = flow->press_at = DORA__NEVER;
         abandon_callbacks(flow);
     }
 }

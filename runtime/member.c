@@ -2,7 +2,6 @@
  * is given, what becomes of its output, how its end counts. All functions run
  * on the supervisor's thread, which alone moves `stage`. */
 #include "dataflow.h"
-#include "environment.h"
 #include "node.h"
 #include "verdict.h"
 
@@ -22,7 +21,7 @@ extern char **environ;
 bool
 dora__member_gates(const struct dora__member *member)
 {
-    return member->is_callback || member->launch.attaches;
+    return dora__member_inside(member) || member->launch.attaches;
 }
 
 static bool
@@ -115,16 +114,17 @@ dora__member_drain(struct dora_dataflow *flow, struct dora__member *member)
     }
 }
 
-static int
-open_output(struct dora_dataflow *flow, struct dora__member *member, int stream,
-            int *ret_fd)
+int
+dora__member_open_output(struct dora_dataflow *flow,
+                         struct dora__member *member, int stream, bool quiet,
+                         int *ret_fd)
 {
     struct dora__output *output = &member->outputs[stream];
     int code;
 
     dora__output_close(output); /* of an earlier incarnation */
     code = dora__output_open(output, flow->pipe_size, ret_fd);
-    if (code < 0)
+    if (code < 0 || quiet)
         return code;
     return dora__supervisor_listen(flow, output->fd, member, stream);
 }
@@ -154,11 +154,11 @@ node_config(const struct dora_dataflow *flow, const struct dora__member *member)
     return t.text;
 }
 
-/* What the process is told, over what it inherits: the file's `env`, what its
- * kind asks for, and what the runtime says. */
-static int
-make_environment(const struct dora_dataflow *flow,
-                 const struct dora__member *member, struct dora__environment *e)
+/* The file's `env`, what its kind asks for, and what the runtime says. */
+int
+dora__member_environment(const struct dora_dataflow *flow,
+                         const struct dora__member *member,
+                         struct dora__environment *e)
 {
     DORA_AUTOFREE char *config = node_config(flow, member);
     const struct dora__graph_node *node = member->node;
@@ -176,7 +176,7 @@ make_environment(const struct dora_dataflow *flow,
     dora__environment_set(e, "DORA_NODE_CONFIG", config);
     (void)snprintf(text, sizeof text, "%d", (int)getpid());
     dora__environment_set(e, "DORA_RUN_PARENT_PID", text);
-    if (member->launch.attaches) {
+    if (member->launch.attaches && member->launch.load == NULL) {
         /* Where the guardian puts the descriptors of a dora__spawn. */
         (void)snprintf(text, sizeof text, "3,4,5,6,%u", member->number);
         dora__environment_set(e, DORA__ATTACH_VARIABLE, text);
@@ -191,7 +191,7 @@ ask_guardian(struct dora_dataflow *flow, struct dora__member *member,
     struct dora__attachment a =
         dora__plane_attachment(&flow->plane, member->number);
     struct dora__environment environment = {0};
-    int code = make_environment(flow, member, &environment);
+    int code = dora__member_environment(flow, member, &environment);
     struct dora__spawn spawn = {
         .program = member->launch.program,
         .directory = flow->directory,
@@ -216,10 +216,10 @@ start_process(struct dora_dataflow *flow, struct dora__member *member)
 {
     DORA_AUTOCLOSE int stdout_fd = -1;
     DORA_AUTOCLOSE int stderr_fd = -1;
-    int code = open_output(flow, member, 0, &stdout_fd);
+    int code = dora__member_open_output(flow, member, 0, false, &stdout_fd);
 
     if (code == 0)
-        code = open_output(flow, member, 1, &stderr_fd);
+        code = dora__member_open_output(flow, member, 1, false, &stderr_fd);
     if (code == 0)
         code = ask_guardian(flow, member, stdout_fd, stderr_fd);
     if (code < 0)
@@ -237,9 +237,10 @@ start_callback(struct dora_dataflow *flow, struct dora__member *member)
         .body = member->body,
         .arg = member->body_arg,
         .wake_fd = flow->wake_fd,
+        .name = member->node->id,
     };
     DORA_AUTOCLOSE int log_fd = -1;
-    int code = open_output(flow, member, 0, &log_fd);
+    int code = dora__member_open_output(flow, member, 0, false, &log_fd);
 
     if (code == 0) {
         options.log_fd = log_fd;
@@ -255,8 +256,9 @@ start_callback(struct dora_dataflow *flow, struct dora__member *member)
 int
 dora__member_start(struct dora_dataflow *flow, struct dora__member *member)
 {
-    int code = member->is_callback ? start_callback(flow, member)
-                                   : start_process(flow, member);
+    int code = member->is_callback           ? start_callback(flow, member)
+               : member->launch.load != NULL ? dora__guest_start(flow, member)
+                                             : start_process(flow, member);
 
     if (code == 0) {
         dora__restarts_started(&member->restarts, dora__now());
@@ -308,7 +310,7 @@ plan_restart(struct dora_dataflow *flow, struct dora__member *member,
 {
     int64_t now = dora__now(), delay = 0;
 
-    if (flow->stopping || member->is_callback ||
+    if (flow->stopping || member->is_callback || member->held ||
         dora__member_unfed(flow, member))
         return false;
     if (!dora__restarts_decide(&member->restarts, member->node, failed, now,
@@ -383,10 +385,10 @@ dora__member_not_started(struct dora_dataflow *flow,
     settle(flow, member, DORA_EXIT_NOT_STARTED, code);
 }
 
-static void
-take_usage(struct dora_dataflow *flow, struct dora__member *member,
-           int64_t user_ns, int64_t system_ns, int64_t voluntary,
-           int64_t involuntary)
+void
+dora__member_add_usage(struct dora_dataflow *flow, struct dora__member *member,
+                       int64_t user_ns, int64_t system_ns, int64_t voluntary,
+                       int64_t involuntary)
 {
     (void)pthread_mutex_lock(&flow->lock);
     member->user_ns += user_ns;
@@ -397,18 +399,16 @@ take_usage(struct dora_dataflow *flow, struct dora__member *member,
 }
 
 void
-dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
-                    const struct dora__report *report)
+dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
+                   int status)
 {
-    struct dora__ending ending = {.status = report->status,
+    struct dora__ending ending = {.status = status,
                                   .signalled = member->signalled,
                                   .killed = member->killed};
     enum dora_exit exit;
     int code;
 
     dora__member_drain(flow, member);
-    take_usage(flow, member, report->user_ns, report->system_ns,
-               report->voluntary_switches, report->involuntary_switches);
     /* The plane still knows, should it have come and gone in between. */
     member->joined |= dora__plane_node_joined(&flow->plane, member->number);
     ending.given_up = !flow->opened && flow->stopping && member->joined;
@@ -432,6 +432,16 @@ dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
 }
 
 void
+dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
+                    const struct dora__report *report)
+{
+    dora__member_add_usage(flow, member, report->user_ns, report->system_ns,
+                           report->voluntary_switches,
+                           report->involuntary_switches);
+    dora__member_ended(flow, member, report->status);
+}
+
+void
 dora__member_returned(struct dora_dataflow *flow, struct dora__member *member)
 {
     struct dora__callback_result result;
@@ -439,11 +449,16 @@ dora__member_returned(struct dora_dataflow *flow, struct dora__member *member)
 
     dora__callback_collect(member->callback, &result);
     member->callback = NULL;
+    dora__member_add_usage(flow, member, result.user_ns, result.system_ns,
+                           result.voluntary_switches,
+                           result.involuntary_switches);
+    if (!member->is_callback) {
+        dora__guest_returned(flow, member, &result);
+        return;
+    }
     member->returned = result.node;
     member->held = result.held;
     dora__member_drain(flow, member);
-    take_usage(flow, member, result.user_ns, result.system_ns,
-               result.voluntary_switches, result.involuntary_switches);
     if (!result.joined && flow->stopping) {
         exit = DORA_EXIT_CONSEQUENCE;
     } else if (!result.joined) {
@@ -461,10 +476,16 @@ dora__member_returned(struct dora_dataflow *flow, struct dora__member *member)
 void
 dora__member_abandon(struct dora_dataflow *flow, struct dora__member *member)
 {
+    int outputs[2];
+
     dora__member_drain(flow, member);
-    dora__callback_abandon(member->callback,
-                           dora__take_fd(&member->outputs[0].fd));
+    for (int i = 0; i < 2; i++)
+        outputs[i] = dora__take_fd(&member->outputs[i].fd);
+    dora__callback_abandon(member->callback, outputs);
     member->callback = NULL;
+    (void)pthread_mutex_lock(&flow->lock);
+    member->stays = true;
+    (void)pthread_mutex_unlock(&flow->lock);
     dora__text_puts(&member->failure,
                     "did not return after the stop; its thread is abandoned");
     settle(flow, member, DORA_EXIT_GRACE, 0);
@@ -492,7 +513,8 @@ tell_plane(struct dora_dataflow *flow, const struct dora__member *member)
     const char *failure = member->failed ? member->failure.text : NULL;
 
     if (flow->guardian_lost ||
-        (member->is_callback && member->exit == DORA_EXIT_GRACE))
+        (dora__member_inside(member) && member->exit == DORA_EXIT_GRACE &&
+         member->guest == NULL))
         return 0;
     if (member->held)
         return dora__plane_close_outputs(&flow->plane, member->number, failure);
@@ -509,6 +531,9 @@ dora__member_bury(struct dora_dataflow *flow, struct dora__member *member)
         return code;
     dora__node_detach(member->returned);
     member->returned = NULL;
+    if (member->guest != NULL)
+        member->guest_class->free(member->guest);
+    member->guest = NULL;
     free(member->failure.text);
     member->failure = (struct dora__text){0};
     if (member->will_restart) {

@@ -9,16 +9,17 @@ fill_member(struct dora_dataflow *flow, struct dora__member *member,
     *stats = (struct dora_node_stats){
         .id = member->node->id,
         .kind = member->launch.kind,
-        .tier = member->launch.tier,
         .interpreter = member->launch.interpreter,
-        .reason = member->launch.reason,
         .heap_limit = flow->plan.nodes[member->number].heap_limit,
     };
     (void)pthread_mutex_lock(&flow->lock);
+    stats->tier = member->launch.tier;
+    stats->reason = member->launch.reason;
     stats->phase = member->phase;
     stats->exit = member->exit;
     stats->exit_code = member->exit_code;
     stats->pid = member->pid;
+    stats->stays = member->stays;
     stats->restarts = member->restart_count;
     stats->user_ns = member->user_ns;
     stats->system_ns = member->system_ns;

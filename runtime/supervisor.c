@@ -99,7 +99,7 @@ start_member(struct dora_dataflow *flow, struct dora__member *member,
             flow->retry_at = member->not_before;
         return;
     }
-    if (!member->is_callback && flow->in_flight >= IN_FLIGHT_LIMIT)
+    if (!dora__member_inside(member) && flow->in_flight >= IN_FLIGHT_LIMIT)
         return; /* a report will come */
     code = dora__member_start(flow, member);
     if (code == -EAGAIN)
@@ -136,6 +136,8 @@ look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t now)
         else if (before == DORA__STAGE_ALIVE && member->callback != NULL &&
                  dora__callback_returned(member->callback))
             dora__member_returned(flow, member);
+        else if (before == DORA__STAGE_ALIVE && member->callback != NULL)
+            dora__guest_listen(flow, member, now);
         else if (before == DORA__STAGE_ALIVE && member->signal_due != 0)
             send_signal(flow, member);
         else if (before == DORA__STAGE_DEAD &&
@@ -192,7 +194,7 @@ lose_guardian(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (member->is_callback)
+        if (dora__member_inside(member))
             continue;
         if (member->stage == DORA__STAGE_ASKED)
             dora__member_not_started(flow, member, EIO,
@@ -299,9 +301,9 @@ watch(struct dora_dataflow *flow, int fd, enum dora__source source)
 static int64_t
 next_deadline(const struct dora_dataflow *flow)
 {
-    const int64_t all[] = {flow->term_at,   flow->kill_at,  flow->abandon_at,
-                           flow->flush_at,  flow->retry_at, flow->finish_at,
-                           flow->notice_at, flow->listen_at};
+    const int64_t all[] = {flow->term_at,    flow->press_at,  flow->kill_at,
+                           flow->abandon_at, flow->flush_at,  flow->retry_at,
+                           flow->finish_at,  flow->notice_at, flow->listen_at};
     int64_t next = DORA__NEVER;
 
     for (size_t i = 0; i < DORA_COUNT(all); i++)
@@ -495,6 +497,7 @@ dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
     flow->started = dora__now();
     flow->left = flow->member_count;
     flow->term_at = flow->kill_at = flow->abandon_at = DORA__NEVER;
+    flow->press_at = DORA__NEVER;
     flow->flush_at = flow->retry_at = flow->finish_at = DORA__NEVER;
     flow->notice_at = flow->started + DORA__WAITING_NOTICE;
     code = prepare(flow);
