@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 OLDEST_PYTHON = (3, 11)
+OLDEST_HOST = (3, 13)  # of nodes inside dora-run
 
 # What a tool or library is for, and its package on Debian and Ubuntu.
 REQUIRED, TESTS, OPTIONAL = "required", "tests", "optional"
@@ -198,6 +199,10 @@ class Python:
 
     def text(self):
         return "%d.%d.%d" % self.version
+
+    def hosts_nodes(self):
+        """Whether nodes can be interpreters inside the host."""
+        return self.version >= OLDEST_HOST and not self.facts["Py_GIL_DISABLED"]
 
     def base_tag(self):
         """cp311-usr, cp313t-3.13.0: version and last part of the prefix."""
@@ -409,9 +414,12 @@ def pythons_ninja(pythons):
         text += "".join("%s = %s\n" % (key, ninja_text(value))
                         for key, value in values.items())
         text += "subninja pyapi/python.ninja\n"
-    for target, part in (("build/python", "all"), ("build/python_test", "test")):
-        text += "build %s: phony%s\n" % (
-            target, "".join(" build/%s/%s" % (p.tag, part) for p in pythons))
+    everything = ["build/%s/all" % p.tag for p in pythons]
+    everything += ["build/%s/dora-inhost.so" % p.tag for p in pythons
+                   if p.hosts_nodes()]
+    tests = ["build/%s/test" % p.tag for p in pythons]
+    text += "build build/python: phony %s\n" % " ".join(everything)
+    text += "build build/python_test: phony %s\n" % " ".join(tests)
     return text
 
 

@@ -11,7 +11,12 @@
  *   python3 on PATH
  *   the first one dora-run was built for
  * What was asked for, by name or by activating it, is used or refused; only
- * what nobody asked for (the last two) gives way, and `reason` says so. */
+ * what nobody asked for (the last two) gives way, and `reason` says so.
+ *
+ * Where: in a process, unless `isolation: interpreter` asks for the host. All
+ * nodes there share one build of Python; a node that asks for another one too
+ * is refused. */
+#include "inhost_load.h"
 #include "interpreter.h"
 #include "kind.h"
 
@@ -34,6 +39,8 @@ struct job {
     char *named;               /* interpreter that the path names, or NULL */
     struct request request;    /* what was asked for */
     struct dora__python found; /* what it is */
+    bool inside;               /* in the host */
+    const char *why_there;     /* or in a process */
 };
 
 static bool
@@ -295,16 +302,15 @@ refuse(const struct job *job, struct dora_error *err)
         job->request.path, builds ? builds : "others", job->request.path);
 }
 
-/* Nobody asked for what was found: the first build will do. */
+/* Nobody asked for what was found: this build will do. */
 static int
-give_way(struct job *job)
+give_way(struct job *job, const struct dora__python_build *build,
+         const char *what)
 {
-    const struct dora__python_build *build = &job->table.builds[0];
-    char *reason =
-        dora__format("first Python dora-run was built for; %s%s%s%s",
-                     job->request.reason, job->request.path ? " (" : "",
-                     job->request.path ? job->request.path : "",
-                     job->request.path ? ") is none of those" : "");
+    char *reason = dora__format("%s; %s%s%s%s", what, job->request.reason,
+                                job->request.path ? " (" : "",
+                                job->request.path ? job->request.path : "",
+                                job->request.path ? ") is not" : "");
 
     dora__python_fini(&job->found);
     job->found = (struct dora__python){
@@ -339,7 +345,57 @@ identify(struct job *job, struct dora_error *err)
     }
     if (job->found.build)
         return 0;
-    return request->required ? refuse(job, err) : give_way(job);
+    return request->required ? refuse(job, err)
+                             : give_way(job, &job->table.builds[0],
+                                        "first Python dora-run was built for");
+}
+
+/* --- where ---------------------------------------------------------------- */
+
+static int
+enter_host(struct job *job, struct dora_error *err)
+{
+    const struct dora__python_build *build = dora__inhost_build(&job->table);
+    const char *id = job->node->id;
+
+    if (!job->script || !has_suffix(job->script, ".py"))
+        return dora__fail(err, EINVAL,
+                          "node `%s`: `isolation: interpreter` is for a `path` "
+                          "that ends in .py",
+                          id);
+    if (!build)
+        return dora__fail(err, EINVAL,
+                          "node `%s`: `isolation: interpreter` needs a "
+                          "dora-run that was built for Python 3.13 or newer",
+                          id);
+    job->inside = true;
+    if (job->found.build == build)
+        return 0;
+    if (job->request.required)
+        return dora__fail(
+            err, EINVAL,
+            "node `%s`: `isolation: interpreter` runs it on Python %s (%s), "
+            "but %s: %s; leave one of the two away",
+            id, build->version, build->base, job->request.reason,
+            job->request.path);
+    return give_way(job, build, "the Python of nodes inside the host");
+}
+
+/* The one place that decides on the tier. */
+static int
+settle(struct job *job, struct dora_error *err)
+{
+    switch (job->node->isolation) {
+    case DORA__ISOLATION_INTERPRETER:
+        job->why_there = "`isolation: interpreter`";
+        return enter_host(job, err);
+    case DORA__ISOLATION_PROCESS:
+        job->why_there = "`isolation: process`";
+        return 0;
+    default:
+        job->why_there = "auto gives every node a process";
+        return 0;
+    }
 }
 
 /* --- what to execute ------------------------------------------------------ */
@@ -359,38 +415,37 @@ fill_argv(const struct job *job, struct dora__launch *launch)
 static int
 fill(const struct job *job, struct dora__launch *launch)
 {
-    const char *why = job->node->isolation == DORA__ISOLATION_PROCESS
-                          ? "`isolation: process`"
-                          : "auto gives every node a process";
-
     launch->program = strdup(job->found.build->program);
     launch->interpreter = dora__format("Python %s (%s)", job->found.version,
                                        job->found.executable);
-    launch->reason = dora__format("%s; %s", why, job->request.reason);
+    launch->reason =
+        dora__format("%s; %s", job->why_there, job->request.reason);
     if (!launch->program || !launch->interpreter || !launch->reason ||
         fill_argv(job, launch) < 0 ||
         dora__launch_push(&launch->env, "PYTHONUNBUFFERED=1") < 0)
         return -ENOMEM;
-    return 0;
+    if (!job->inside)
+        return 0;
+    launch->tier = "interpreter";
+    launch->load = dora__inhost_load;
+    launch->library = dora__inhost_library(job->found.build);
+    launch->base = strdup(job->found.build->base);
+    return launch->library && launch->base ? 0 : -ENOMEM;
 }
 
 static int
 prepare(struct job *job, struct dora__launch *launch, struct dora_error *err)
 {
-    int result;
+    int result = find_what(job, err);
 
-    if (job->node->isolation == DORA__ISOLATION_INTERPRETER)
-        return dora__fail(err, EINVAL,
-                          "node `%s`: `isolation: interpreter`: this dora-run "
-                          "runs Python nodes as processes only",
-                          job->node->id);
-    result = find_what(job, err);
     if (result == 0)
         result = dora__python_table_load(job->site->libexec, &job->table, err);
     if (result == 0)
         result = choose(job, err);
     if (result == 0)
         result = identify(job, err);
+    if (result == 0)
+        result = settle(job, err);
     if (result == 0 && access(job->found.build->program, X_OK) < 0)
         return dora__fail(err, ENOENT,
                           "node `%s`: %s cannot be executed: it runs the "

@@ -194,12 +194,26 @@ be_package(PyObject *module)
     return r;
 }
 
-static bool
-is_set(const char *variable)
+/* In os.environ: an interpreter inside the host has an environment of its own,
+ * of which C knows nothing. `os` is there since the interpreter is. */
+static int
+is_set(const char *variable, bool *ret_set)
 {
-    const char *value = getenv(variable);
+    PyObject *os = PyImport_ImportModule("os"), *value = NULL;
+    PyObject *environment =
+        os == NULL ? NULL : PyObject_GetAttrString(os, "environ");
+    const char *text = NULL;
 
-    return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0;
+    if (environment != NULL)
+        value = PyObject_CallMethod(environment, "get", "ss", variable, "");
+    if (value != NULL)
+        text = PyUnicode_AsUTF8(value);
+    if (text != NULL)
+        *ret_set = text[0] != '\0' && strcmp(text, "0") != 0;
+    Py_XDECREF(value);
+    Py_XDECREF(environment);
+    Py_XDECREF(os);
+    return text == NULL ? -1 : 0;
 }
 
 static int
@@ -208,11 +222,11 @@ module_exec(PyObject *module)
     struct dora__py_module *m = dora__py_state(module);
 
     m->day = INT64_MIN;
-    m->strict_views = is_set("DORA_STRICT_VIEWS");
-    m->check_views = is_set("DORA_CHECK_VIEWS");
     m->release_view =
         PyObject_GetAttrString((PyObject *)&PyMemoryView_Type, "release");
-    if (m->release_view == NULL || set_words(m) < 0 ||
+    if (m->release_view == NULL ||
+        is_set("DORA_STRICT_VIEWS", &m->strict_views) < 0 ||
+        is_set("DORA_CHECK_VIEWS", &m->check_views) < 0 || set_words(m) < 0 ||
         dora__py_time_setup(m) < 0 || dora__py_datatype_setup(module) < 0 ||
         dora__py_scalar_setup(module) < 0 || dora__py_array_setup(module) < 0 ||
         dora__py_buffer_setup(module) < 0 ||

@@ -67,8 +67,8 @@ leave(struct dora__py_node *self)
     dora__node_close(self->node);
     if (dora__py_async_free(self->async))
         return;
-    dora__py_seat_leave(self->node);
-    dora__node_detach(self->node);
+    if (dora__py_seat_leave(self->node))
+        dora__node_detach(self->node);
 }
 
 static void

@@ -15,12 +15,22 @@ PyMODINIT_FUNC PyInit_dora(void);
 DORA_MUST_CHECK
 int dora__py_seat(struct dora_node *node);
 
+/* The same for a node that is there only when Node() is called: `attach` makes
+ * it then, or sets an exception. */
+typedef struct dora_node *(*dora__py_attach)(void *arg);
+DORA_MUST_CHECK
+int dora__py_seat_later(const char *id, dora__py_attach attach, void *arg);
+/* The interpreter is about to end. The node, as far as the script has not let
+ * go of it, is the caller's from now on, to be detached when no Python code can
+ * run any more; NULL: there is none. */
+struct dora_node *dora__py_seat_clear(void);
+
 /* What Node() takes: the node, once; it is the taker's then. Otherwise NULL
  * with a RuntimeError saying why there is none. */
 struct dora_node *dora__py_seat_take(void);
 /* Node() failed: the node may be taken again. */
 void dora__py_seat_return(struct dora_node *node);
-/* The taken node is about to be detached. */
-void dora__py_seat_leave(struct dora_node *node);
+/* The script lets go of the node it took. True: it is to be detached. */
+bool dora__py_seat_leave(struct dora_node *node);
 
 #endif

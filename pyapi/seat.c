@@ -16,10 +16,13 @@
 #define SEAT "dora.seat"
 
 struct seat {
-    struct dora_node *node; /* NULL: is gone */
+    struct dora_node *node; /* NULL: is gone, or has not come yet */
     char *name;             /* remembered when it is */
+    dora__py_attach attach; /* NULL: it came with the seat */
+    void *arg;
     pid_t process;
     bool taken;
+    bool cleared; /* the node is no longer ours */
 };
 
 static void
@@ -27,28 +30,29 @@ free_seat(PyObject *capsule)
 {
     struct seat *seat = PyCapsule_GetPointer(capsule, SEAT);
 
-    if (!seat->taken)
+    if (!seat->taken && !seat->cleared)
         dora__node_detach(seat->node);
     free(seat->name);
     free(seat);
 }
 
-int
-dora__py_seat(struct dora_node *node)
+static int
+put(const char *name, const struct seat *model)
 {
     PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
     struct seat *seat = calloc(1, sizeof(*seat));
     PyObject *capsule;
     int r;
 
-    if (seat != NULL)
-        seat->name = strdup(dora_node_id(node));
+    if (seat != NULL) {
+        *seat = *model;
+        seat->name = strdup(name);
+    }
     if (dict == NULL || seat == NULL || seat->name == NULL) {
         free(seat);
         PyErr_NoMemory();
         return -1;
     }
-    seat->node = node;
     seat->process = getpid();
     seat->taken = true; /* the caller's, until all has gone well */
     capsule = PyCapsule_New(seat, SEAT, free_seat);
@@ -62,6 +66,18 @@ dora__py_seat(struct dora_node *node)
         seat->taken = false;
     Py_DECREF(capsule);
     return r;
+}
+
+int
+dora__py_seat(struct dora_node *node)
+{
+    return put(dora_node_id(node), &(struct seat){.node = node});
+}
+
+int
+dora__py_seat_later(const char *id, dora__py_attach attach, void *arg)
+{
+    return put(id, &(struct seat){.attach = attach, .arg = arg});
 }
 
 static struct seat *
@@ -82,13 +98,36 @@ dora__py_seat_return(struct dora_node *node)
         seat->taken = false;
 }
 
-void
+bool
 dora__py_seat_leave(struct dora_node *node)
 {
     struct seat *seat = find_seat();
 
-    if (seat != NULL && seat->node == node)
+    if (seat == NULL || seat->cleared)
+        return false;
+    if (seat->node == node)
         seat->node = NULL;
+    return true;
+}
+
+struct dora_node *
+dora__py_seat_clear(void)
+{
+    struct seat *seat = find_seat();
+
+    if (seat == NULL)
+        return NULL;
+    seat->cleared = true;
+    return seat->node;
+}
+
+static struct dora_node *
+take(struct seat *seat)
+{
+    if (seat->node == NULL && seat->attach != NULL)
+        seat->node = seat->attach(seat->arg);
+    seat->taken = seat->node != NULL;
+    return seat->node;
 }
 
 struct dora_node *
@@ -116,9 +155,7 @@ dora__py_seat_take(void)
                      "could not initiate node: there was already a Node for "
                      "'%s', and a process has only one",
                      seat->name);
-    else {
-        seat->taken = true;
-        return seat->node;
-    }
+    else
+        return take(seat);
     return NULL;
 }

@@ -8,9 +8,10 @@
 #
 #   bin/dora-run               lib/libdora.a          include/dora.h
 #   libexec/dora-run/          lib/libdora-python.a   lib/pkgconfig/dora.pc
-#       dora-guardian          the runtime's helpers, one dora-python per
-#       TAG/dora-python        Python, and `pythons`, which says which is whose
-#       pythons
+#       dora-guardian          the runtime's helpers; for each Python one program
+#       TAG/dora-python        that is it with the dora module and, where that
+#       TAG/dora-inhost.so     can be, what runs it inside dora-run; `pythons`
+#       pythons                says which is whose
 
 set -eu
 
@@ -56,6 +57,9 @@ install_all() {
     while IFS=$tab read -r tag version executable program; do
         [ -x "$program" ] || continue
         put 755 "$program" "libexec/dora-run/$tag/dora-python"
+        inhost=${program%/*}/dora-inhost.so
+        [ ! -f "$inhost" ] || put 644 "$inhost" \
+            "libexec/dora-run/$tag/dora-inhost.so"
     done <"$build/pythons"
     write_pythons >"$root/libexec/dora-run/pythons"
     put 644 "$build/libdora.a" lib/libdora.a
@@ -69,7 +73,8 @@ install_all() {
 uninstall_all() {
     if [ -f "$root/libexec/dora-run/pythons" ]; then
         while IFS=$tab read -r tag version executable program; do
-            rm -f "$root/libexec/dora-run/$tag/dora-python"
+            rm -f "$root/libexec/dora-run/$tag/dora-python" \
+                "$root/libexec/dora-run/$tag/dora-inhost.so"
             rmdir "$root/libexec/dora-run/$tag" 2>/dev/null || true
         done <"$root/libexec/dora-run/pythons"
     fi

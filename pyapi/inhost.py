@@ -1,0 +1,380 @@
+"""Makes an interpreter inside the host look to its script like a process.
+
+Runs once in each, before the script, with what inhost_calls.c gives it as
+globals: argv, env, id, program, ident, native_id, stdout, stderr; sleep,
+refuse, registered, acted, leave. What a script may take for its process's and is the host's is
+replaced here; what cannot be is refused.
+"""
+
+import _imp
+import _signal
+import builtins
+import io
+import os
+import posix
+import sys
+import time
+from importlib import _bootstrap
+
+# --- extension modules -----------------------------------------------------
+
+# Of the standard library, each known to work in several interpreters at once.
+SOUND = frozenset("""
+    _asyncio _bisect _blake2 _bz2 _codecs_cn _codecs_hk _codecs_iso2022
+    _codecs_jp _codecs_kr _codecs_tw _contextvars _csv _datetime _decimal
+    _elementtree _hashlib _heapq _hmac _interpchannels _interpqueues
+    _interpreters _json _lsprof _lzma _md5 _multibytecodec _multiprocessing
+    _opcode _pickle _posixshmem _posixsubprocess _queue _random _sha1 _sha2
+    _sha3 _socket _sqlite3 _ssl _statistics _struct _uuid _zoneinfo _zstd array
+    binascii cmath fcntl grp math mmap pyexpat resource select syslog termios
+    unicodedata zlib
+""".split())
+
+# The library tries them and does as well without.
+OPTIONAL = frozenset(("readline", "_suggestions"))
+
+# Compiled into the interpreter, but for one interpreter only. _ctypes, wherever
+# it lies: a thread of a C library that calls back finds the wrong interpreter.
+REFUSED_BUILTIN = frozenset(("faulthandler", "_tracemalloc", "_ctypes",
+                             "_curses", "_curses_panel", "_tkinter"))
+
+
+class NeedsProcess(BaseException):
+    """The script cannot run inside the host; no concern of its handlers."""
+
+
+def refuse_module(name):
+    if not refuse(name):
+        raise NeedsProcess(name)
+    raise ImportError(
+        f"{name} cannot be loaded by node '{id}', which runs inside the host: "
+        "its C code serves one interpreter of a process only. Give the node "
+        "`isolation: process`", name=name)
+
+
+def guard_extensions():
+    library = os.path.join(sys.base_exec_prefix, sys.platlibdir,
+                           "python%d.%d" % sys.version_info[:2], "lib-dynload")
+    dynamic, builtin = _imp.create_dynamic, _imp.create_builtin
+
+    def create_dynamic(spec, file=None):
+        ours = os.path.dirname(spec.origin) == library
+        if not (ours and (spec.name in SOUND or spec.name in OPTIONAL)):
+            refuse_module(spec.name)
+        return dynamic(spec)
+
+    def create_builtin(spec):
+        if spec.name in REFUSED_BUILTIN:
+            refuse_module(spec.name)
+        return builtin(spec)
+
+    _imp.create_dynamic, _imp.create_builtin = create_dynamic, create_builtin
+
+
+# --- modules to mend once they are imported ----------------------------------
+
+
+class Mender:
+    """A loader that lets another one work, then mends the module."""
+
+    def __init__(self, loader, mend):
+        self.loader, self.mend = loader, mend
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__loader__ = module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        self.mend(module)
+
+
+class MenderFinder:
+    busy = set()
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        mend = MENDED.get(name)
+        if mend is None or name in cls.busy:
+            return None
+        cls.busy.add(name)
+        try:
+            spec = _bootstrap._find_spec(name, path, target)
+        finally:
+            cls.busy.discard(name)
+        if spec is not None:
+            spec.loader = Mender(spec.loader, mend)
+        return spec
+
+
+def mend_threading(threading):
+    # The main thread is the one that runs the script, not the process's. (As
+    # one unknown to threading it would count as a daemon, and so would the
+    # threads it starts.)
+    main = threading._main_thread
+    threading._active.pop(main._ident, None)
+    main._ident = ident
+    main._native_id = native_id
+    threading._active[ident] = main
+
+
+children = set()
+
+
+def mend_posixsubprocess(module):
+    # Children get this interpreter's environment and streams, and no blocked
+    # signals.
+    fork_exec = module.fork_exec
+
+    def fork(*args):
+        args = list(args)
+        if args[5] is None:
+            args[5] = [key + b"=" + value
+                       for key, value in os.environ._data.items()]
+        for at, own in ((6, sys.__stdin__.fileno()), (9, stdout), (11, stderr)):
+            if args[at] == -1:
+                args[at] = own
+        mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        try:
+            pid = fork_exec(*args)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        children.add(pid)
+        return pid
+
+    module.fork_exec = fork
+
+
+def end_children():
+    """Those that are left: nobody else knows of them."""
+    for pid in children:
+        try:
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                end_process(pid, _signal.SIGKILL)
+                os.waitpid(pid, 0)
+        except OSError:
+            pass
+
+
+def mend_subprocess(module):
+    # Its other way to start a program knows nothing of the above.
+    module._USE_POSIX_SPAWN = False
+
+
+def mend_spawn(module):
+    # Its children import dora.
+    os.environ["DORA_RUN_PYTHON"] = sys.executable
+    module.set_executable(program)
+
+
+MENDED = {
+    "threading": mend_threading,
+    "_posixsubprocess": mend_posixsubprocess,
+    "subprocess": mend_subprocess,
+    "multiprocessing.spawn": mend_spawn,
+}
+
+
+# --- what is the process's ----------------------------------------------------
+
+
+class Leave(SystemExit):
+    """The script has ended itself the hard way."""
+
+
+def leave_as(status):
+    leave(status)
+    raise Leave
+
+
+end_process = os.kill
+
+
+def own_exits():
+    kill, getpid = os.kill, os.getpid
+    harmless = {_signal.SIGCHLD, _signal.SIGCONT, _signal.SIGURG,
+                _signal.SIGWINCH}
+
+    def raise_signal(number):
+        if number == _signal.SIGINT:
+            raise KeyboardInterrupt
+        if number not in harmless:
+            leave_as(number)
+
+    def own_kill(pid, number, /):
+        if number != 0 and pid in (0, getpid()):
+            raise_signal(number)
+        else:
+            kill(pid, number)
+
+    os._exit = lambda status: leave_as((status & 0xFF) << 8)
+    os.abort = lambda: leave_as(_signal.SIGABRT)
+    os.kill = own_kill
+    _signal.raise_signal = raise_signal
+    for name in ("_exit", "abort", "kill"):
+        setattr(posix, name, getattr(os, name))
+
+
+def own_environment():
+    pairs = dict(pair.split(b"=", 1) for pair in env)
+    # The C environment is everybody's.
+    os.putenv = os.unsetenv = posix.putenv = posix.unsetenv = \
+        lambda *pair: None
+    os.environ._data.clear()
+    os.environ._data.update(pairs)
+    posix.environ.clear()
+    posix.environ.update(pairs)
+
+    def system(command):
+        import subprocess
+        code = subprocess.call(["/bin/sh", "-c", command])
+        return code << 8 if code >= 0 else -code
+
+    os.system = posix.system = system
+
+
+def own_streams():
+    def writer(fd, name, errors):
+        raw = io.FileIO(fd, "w", closefd=False)
+        raw.name = name
+        return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8",
+                                errors=errors, line_buffering=True,
+                                write_through=True)
+
+    sys.stdin = sys.__stdin__ = open(os.devnull, encoding="utf-8")
+    sys.stdout = sys.__stdout__ = writer(stdout, "<stdout>", "surrogateescape")
+    sys.stderr = sys.__stderr__ = writer(stderr, "<stderr>", "backslashreplace")
+
+
+def own_descriptors():
+    # To a script, 1 and 2 are its streams.
+    write, own = os.write, {1: stdout, 2: stderr}
+
+    def own_write(fd, data, /):
+        return write(own.get(fd, fd), data)
+
+    os.write = posix.write = own_write
+
+
+def enter_venv():
+    """What site would have done had this interpreter started as argv[0]."""
+    sys.executable = argv[0]
+    place = os.path.dirname(os.path.abspath(argv[0]))
+    if not any(os.path.isfile(os.path.join(above, "pyvenv.cfg"))
+               for above in (place, os.path.dirname(place))):
+        return
+    site = sys.modules.get("site")
+    if site is None:
+        return
+    outside = site.getsitepackages() + [site.getusersitepackages()]
+    sys.path[:] = [path for path in sys.path if path not in outside]
+    site.ENABLE_USER_SITE = None
+    known = site.venv(site.removeduppaths())
+    if site.ENABLE_USER_SITE is None:
+        site.ENABLE_USER_SITE = site.check_enableusersite()
+    site.addsitepackages(site.addusersitepackages(known))
+
+
+def own_script():
+    script = argv[2]
+    sys.orig_argv = list(argv)
+    sys.argv = argv[2:]
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
+    from importlib.machinery import SourceFileLoader
+
+    main = sys.modules["__main__"]
+    main.__file__ = script
+    main.__spec__ = main.__cached__ = None
+    main.__loader__ = SourceFileLoader("__main__", script)
+    main.__builtins__ = builtins
+
+
+# --- what cannot be undone ------------------------------------------------------
+
+ACTS = {
+    "_thread.start_new_thread": "started a thread",
+    "_thread.start_joinable_thread": "started a thread",
+    "socket.__new__": "opened a socket",
+    "subprocess.Popen": "started a program",
+    "os.posix_spawn": "started a program",
+    "os.mkdir": "made a directory",
+    "os.remove": "removed a file",
+    "os.rmdir": "removed a directory",
+    "os.truncate": "changed a file",
+    "os.link": "made a link",
+    "os.symlink": "made a link",
+}
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def watch(event, args):
+    if event == "open":
+        path, _, flags = args
+        if not flags & WRITES or registered() or isinstance(path, int):
+            return
+        path = os.fsdecode(path)
+        if "__pycache__" not in path and path != os.devnull:
+            acted(f"opened {path} for writing")
+    elif event in ACTS and not registered():
+        acted(ACTS[event])
+
+
+# --- the end ---------------------------------------------------------------------
+
+
+def report(error):
+    """Says how the script ended if that is worth it; the status it ends with."""
+    if not isinstance(error, SystemExit):
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+        except SystemExit as other:
+            return report(other)
+        except BaseException:
+            sys.__excepthook__(type(error), error, error.__traceback__)
+        return (_signal.SIGINT if isinstance(error, KeyboardInterrupt)
+                else 1 << 8)
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return (error.code & 0xFF) << 8
+    print(error.code, file=sys.stderr)
+    return 1 << 8
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+def end(left):
+    """As a process does it: threads, then exit handlers; or neither."""
+    import atexit
+    threading = sys.modules.get("threading")
+    try:
+        if left:
+            atexit._clear()
+            return
+        if threading is not None:
+            threading._shutdown()
+    finally:
+        atexit._run_exitfuncs()
+        end_children()
+
+
+own_streams()
+own_descriptors()
+own_environment()
+enter_venv()
+own_script()
+own_exits()
+time.sleep = sleep
+guard_extensions()
+sys.meta_path.insert(0, MenderFinder)
+sys.addaudithook(watch)

@@ -1,0 +1,159 @@
+/* inhost_calls.c - what inhost.py is given of C. Functions find their guest in
+ * a capsule; it stays as long as its interpreter does. */
+#include "inhost.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GUEST "dora.guest"
+
+static struct dora__guest *
+guest_of(PyObject *capsule)
+{
+    return PyCapsule_GetPointer(capsule, GUEST);
+}
+
+static PyObject *
+call_sleep(PyObject *self, PyObject *seconds)
+{
+    double value = PyFloat_AsDouble(seconds);
+    int64_t now = dora__now();
+
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    if (isnan(value) || value < 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        isnan(value) ? "Invalid value NaN (not a number)"
+                                     : "sleep length must be non-negative");
+        return NULL;
+    }
+    if (value > 9e9) {
+        PyErr_SetString(PyExc_OverflowError,
+                        "timestamp too large to convert to C PyTime_t");
+        return NULL;
+    }
+    dora__inhost_sleep(guest_of(self), now + (int64_t)(value * 1e9));
+    if (PyErr_CheckSignals() < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Whether it is too late to move, so that the import has to fail. */
+static PyObject *
+call_refuse(PyObject *self, PyObject *name)
+{
+    struct dora__guest *g = guest_of(self);
+    const char *text = PyUnicode_AsUTF8(name);
+
+    if (text == NULL)
+        return NULL;
+    if (g->refused[0] == 0 && !g->registered)
+        (void)snprintf(g->refused, sizeof g->refused, "%s", text);
+    return PyBool_FromLong(g->registered);
+}
+
+static PyObject *
+call_registered(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(guest_of(self)->registered);
+}
+
+static PyObject *
+call_acted(PyObject *self, PyObject *what)
+{
+    struct dora__guest *g = guest_of(self);
+    const char *text = PyUnicode_AsUTF8(what);
+
+    if (text == NULL)
+        return NULL;
+    if (g->acted[0] == 0)
+        (void)snprintf(g->acted, sizeof g->acted, "%s", text);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+call_leave(PyObject *self, PyObject *status)
+{
+    struct dora__guest *g = guest_of(self);
+    long value = PyLong_AsLong(status);
+
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    g->left = true;
+    g->status = (int)value;
+    if (PyThread_get_thread_ident() != g->ident) {
+        (void)PyThreadState_SetAsyncExc(g->ident, PyExc_SystemExit);
+        dora__inhost_press(g, DORA__PRESS_WAKE);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"sleep", call_sleep, METH_O,
+     "sleep($module, seconds, /)\n--\n\nDelay execution for a given number of "
+     "seconds; ended early when the dataflow stops."},
+    {"refuse", call_refuse, METH_O, NULL},
+    {"registered", call_registered, METH_NOARGS, NULL},
+    {"acted", call_acted, METH_O, NULL},
+    {"leave", call_leave, METH_O, NULL},
+};
+
+static PyObject *
+list_of(char *const *texts, PyObject *(*make)(const char *))
+{
+    PyObject *list = PyList_New(0);
+
+    for (; list != NULL && *texts != NULL; texts++) {
+        PyObject *item = make(*texts);
+
+        if (item == NULL || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+static int
+add(PyObject *dict, const char *key, PyObject *value)
+{
+    int r = value == NULL ? -1 : PyDict_SetItemString(dict, key, value);
+
+    Py_XDECREF(value);
+    return r;
+}
+
+static int
+add_functions(PyObject *dict, PyObject *capsule)
+{
+    if (capsule == NULL)
+        return -1;
+    for (size_t i = 0; i < DORA_COUNT(methods); i++)
+        if (add(dict, methods[i].ml_name,
+                PyCFunction_New(&methods[i], capsule)) < 0)
+            return -1;
+    return 0;
+}
+
+PyObject *
+dora__inhost_calls(struct dora__guest *g)
+{
+    PyObject *dict = PyDict_New();
+    PyObject *capsule = PyCapsule_New(g, GUEST, NULL);
+
+    if (dict != NULL &&
+        (add_functions(dict, capsule) < 0 ||
+         add(dict, "argv", list_of(g->argv, PyUnicode_DecodeFSDefault)) < 0 ||
+         add(dict, "env", list_of(g->env, PyBytes_FromString)) < 0 ||
+         add(dict, "id", PyUnicode_FromString(g->id)) < 0 ||
+         add(dict, "program", PyUnicode_DecodeFSDefault(g->program)) < 0 ||
+         add(dict, "ident", PyLong_FromUnsignedLong(g->ident)) < 0 ||
+         add(dict, "native_id", PyLong_FromLong(gettid())) < 0 ||
+         add(dict, "stdout", PyLong_FromLong(g->stdout_fd)) < 0 ||
+         add(dict, "stderr", PyLong_FromLong(g->stderr_fd)) < 0 ||
+         PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins()) < 0 ||
+         add(dict, "__name__", PyUnicode_FromString("dora-inhost")) < 0))
+        Py_CLEAR(dict);
+    Py_XDECREF(capsule);
+    return dict;
+}

@@ -1,0 +1,242 @@
+/* inhost_press.c - getting a script to end that does not by itself, and the
+ * sleep that can be ended.
+ *
+ * An interpreter knows no signals. In their place, each for what those before
+ * it do not reach:
+ *
+ *   WAKE       time.sleep ends early, once
+ *   ASK        a pending call that raises: needs no GIL; loops, locks
+ *   INTERRUPT  an asynchronous exception: needs the GIL
+ *   BREAK      tracing that raises at every line: also code that swallows
+ *              exceptions
+ *
+ * What needs the GIL is done by a helper thread, which waits for it as long as
+ * it takes; the interpreter ends after it. */
+#include "inhost.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* --- sleep --------------------------------------------------------------- */
+
+static void
+wake(struct dora__guest *g)
+{
+    /* Pairs with dora__inhost_sleep. */
+    atomic_fetch_add_explicit(&g->pressed, 1, memory_order_release);
+    (void)syscall(SYS_futex, &g->pressed, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
+                  NULL, 0);
+}
+
+void
+dora__inhost_sleep(struct dora__guest *g, int64_t deadline)
+{
+    const struct timespec until = {.tv_sec = deadline / 1000000000,
+                                   .tv_nsec = deadline % 1000000000};
+    /* Pairs with wake. */
+    uint32_t word = atomic_load_explicit(&g->pressed, memory_order_acquire);
+    bool script = PyThread_get_thread_ident() == g->ident;
+
+    /* A press ends one sleep of the script, be it the next one. */
+    if (script && g->noticed != word) {
+        g->noticed = word;
+        return;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    while (atomic_load_explicit(&g->pressed, memory_order_acquire) == word &&
+           (syscall(SYS_futex, &g->pressed, FUTEX_WAIT_BITSET_PRIVATE, word,
+                    &until, NULL, FUTEX_BITSET_MATCH_ANY) == 0 ||
+            errno != ETIMEDOUT))
+        continue;
+    Py_END_ALLOW_THREADS;
+    if (script)
+        g->noticed = atomic_load_explicit(&g->pressed, memory_order_relaxed);
+}
+
+/* --- without the GIL ------------------------------------------------------ */
+
+/* On a thread of the guest's interpreter, at its next step. */
+static int
+raise_pending(void *arg)
+{
+    struct dora__guest *g = arg;
+
+    if (PyThread_get_thread_ident() != g->ident)
+        return 0; /* another one took it; the next press may fare better */
+    if (atomic_load_explicit(&g->ending, memory_order_relaxed))
+        return 0;
+    PyErr_SetNone(g->left ? PyExc_SystemExit : PyExc_KeyboardInterrupt);
+    return -1;
+}
+
+/* CPython's own, private: its arguments have been these since 3.12, its result
+ * has become an enum. A build without it goes without this step. */
+typedef int (*add_pending)(PyInterpreterState *interpreter,
+                           int (*function)(void *), void *arg, int flags);
+
+static void
+ask(struct dora__guest *g)
+{
+    union {
+        void *symbol;
+        add_pending call;
+    } add = {dlsym(RTLD_DEFAULT, "_PyEval_AddPendingCall")};
+
+    (void)pthread_mutex_lock(&g->lock);
+    if (g->interpreter != NULL && add.symbol != NULL)
+        (void)add.call(g->interpreter, raise_pending, g, 0);
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+/* --- with it -------------------------------------------------------------- */
+
+static int
+raise_traced(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
+{
+    (void)object;
+    (void)frame;
+    (void)what;
+    (void)arg;
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return -1;
+}
+
+static void
+write_frame(struct dora__text *text, PyFrameObject *frame)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+
+    dora__text_printf(text, "  File \"%s\", line %d, in %s\n",
+                      PyUnicode_AsUTF8(code->co_filename),
+                      PyFrame_GetLineNumber(frame),
+                      PyUnicode_AsUTF8(code->co_name));
+    Py_DECREF(code);
+}
+
+/* Innermost frame first. */
+static void
+tell(struct dora__guest *g)
+{
+    PyThreadState *thread =
+        PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    struct dora__text text = {0};
+    PyFrameObject *frame;
+
+    while (thread != NULL && thread->thread_id != g->ident)
+        thread = PyThreadState_Next(thread);
+    frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
+    dora__text_puts(&text, "has not stopped; it is here, innermost first:\n");
+    while (frame != NULL) {
+        PyFrameObject *back = PyFrame_GetBack(frame);
+
+        write_frame(&text, frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    PyErr_Clear();
+    if (!text.failed)
+        (void)!write(g->stderr_fd, text.text, text.size);
+    free(text.text);
+}
+
+static void
+act(struct dora__guest *g, enum dora__guest_press how)
+{
+    if (how == DORA__PRESS_TELL)
+        tell(g);
+    else if (how == DORA__PRESS_INTERRUPT)
+        (void)PyThreadState_SetAsyncExc(g->ident, PyExc_KeyboardInterrupt);
+    else
+        PyEval_SetTraceAllThreads(raise_traced, NULL);
+    PyEval_SetTrace(NULL, NULL); /* this thread too is traced */
+}
+
+/* Its thread state lives until the end: where CPython notes which thread had
+ * the GIL last, it takes no notice of that one's end, and ask() may follow. */
+static void *
+help(void *arg)
+{
+    struct dora__guest *g = arg;
+    PyThreadState *thread = PyThreadState_New(g->state);
+
+    (void)pthread_mutex_lock(&g->lock);
+    while (g->interpreter != NULL || g->wanted) {
+        if (!g->wanted) {
+            (void)pthread_cond_wait(&g->changed, &g->lock);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&g->lock);
+        PyEval_RestoreThread(thread);
+        act(g, g->want);
+        (void)PyEval_SaveThread();
+        (void)pthread_mutex_lock(&g->lock);
+        g->wanted = false;
+    }
+    (void)pthread_mutex_unlock(&g->lock);
+    PyEval_RestoreThread(thread);
+    PyThreadState_Clear(thread);
+    PyThreadState_DeleteCurrent();
+    (void)pthread_mutex_lock(&g->lock);
+    g->helping = false;
+    (void)pthread_cond_broadcast(&g->changed);
+    (void)pthread_mutex_unlock(&g->lock);
+    return NULL;
+}
+
+/* The helper is made by the first who needs it. Under the lock. */
+static bool
+has_helper(struct dora__guest *g)
+{
+    pthread_t thread;
+
+    if (!g->helping && pthread_create(&thread, NULL, help, g) == 0) {
+        (void)pthread_detach(thread);
+        g->helping = true;
+    }
+    return g->helping;
+}
+
+/* Has the helper do it, unless it still waits for the GIL. */
+static void
+send_helper(struct dora__guest *g, enum dora__guest_press how)
+{
+    (void)pthread_mutex_lock(&g->lock);
+    if (g->interpreter != NULL && !g->wanted && has_helper(g)) {
+        g->want = how;
+        g->wanted = true;
+        (void)pthread_cond_broadcast(&g->changed);
+    }
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+void
+dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
+{
+    if (how != DORA__PRESS_WAKE && how != DORA__PRESS_TELL)
+        atomic_store_explicit(&g->asked, true, memory_order_relaxed);
+    if (how == DORA__PRESS_ASK)
+        ask(g);
+    else if (how != DORA__PRESS_WAKE)
+        send_helper(g, how);
+    if (how != DORA__PRESS_TELL)
+        wake(g);
+}
+
+void
+dora__inhost_close(struct dora__guest *g)
+{
+    atomic_store_explicit(&g->ending, true, memory_order_relaxed);
+    Py_BEGIN_ALLOW_THREADS;
+    (void)pthread_mutex_lock(&g->lock);
+    g->interpreter = NULL;
+    (void)pthread_cond_broadcast(&g->changed);
+    while (g->helping)
+        (void)pthread_cond_wait(&g->changed, &g->lock);
+    (void)pthread_mutex_unlock(&g->lock);
+    Py_END_ALLOW_THREADS;
+    PyEval_SetTrace(NULL, NULL);
+}
