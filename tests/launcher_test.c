@@ -105,16 +105,30 @@ test_launcher_script_that_is_missing_is_said(void **state)
 }
 
 static void
-test_launcher_in_host_tier_is_refused(void **state)
+test_launcher_host_takes_nodes_of_its_own_python(void **state)
 {
     struct world *world = *state;
     struct dora__graph_node node = node_of("node.py", NULL);
 
     node.isolation = DORA__ISOLATION_INTERPRETER;
-    assert_refused(world, &node, "isolation: interpreter");
+    assert_refused(world, &node, "needs a dora-run that was built for");
+    make_file(world, "libexec/dora-inhost.so", 0644, "");
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+    assert_reason(world, "isolation: interpreter");
+    assert_string_equal(world->launch.tier, "interpreter");
+    assert_string_equal(world->launch.library,
+                        below(world, "libexec/dora-inhost.so"));
+    node.python = (char *)"../base1/python3";
+    assert_refused(world, &node, "leave one of the two away");
+    node = node_of("python", NULL);
+    node.isolation = DORA__ISOLATION_INTERPRETER;
+    node.args = (char *[]){(char *)"x", NULL};
+    node.arg_count = 1;
+    assert_refused(world, &node, "ends in .py");
     node.isolation = DORA__ISOLATION_PROCESS;
     assert_runs(world, &node, "libexec/one", "base1/python3");
     assert_reason(world, "isolation: process");
+    assert_string_equal(world->launch.tier, "process");
 }
 
 int
@@ -125,7 +139,7 @@ main(void)
         IN_WORLD(test_launcher_console_script_runs_on_its_own),
         IN_WORLD(test_launcher_as_path_takes_its_arguments),
         IN_WORLD(test_launcher_script_that_is_missing_is_said),
-        IN_WORLD(test_launcher_in_host_tier_is_refused),
+        IN_WORLD(test_launcher_host_takes_nodes_of_its_own_python),
     };
 
     (void)alarm(120);

@@ -478,6 +478,7 @@ class WrongMoment(FlowTest):
                 print(bytes(first["value"]))
                 print([int(bytes(e["value"])) for e in node if e["type"] == "INPUT"]
                       == list(range(1, 20)))
-            """, inputs={"x": {"source": "source/x", "queue_size": 100}}),
+            """, isolation="process",
+                inputs={"x": {"source": "source/x", "queue_size": 100}}),
         })
         self.assertEqual(run.lines("sink"), ["0", "b'0'", "True"])

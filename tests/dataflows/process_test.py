@@ -22,7 +22,7 @@ class Surroundings(FlowTest):
             print(repr(sys.stdin.read()))
             print(os.environ["PYTHONUNBUFFERED"], sys.version_info[:3])
             print("DORA_RUN_ATTACH" in os.environ)
-        """, args="--flag 'two words' \"x\\\"y\" plain")})
+        """, isolation="process", args="--flag 'two words' \"x\\\"y\" plain")})
         self.assertEqual(run.lines("node"), [
             "['--flag', 'two words', 'x\"y', 'plain'] True True",
             "__main__ True helped",
@@ -102,7 +102,7 @@ class Surroundings(FlowTest):
             kinds = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
                      if os.path.exists(f"/proc/self/fd/{fd}")]
             print([k for k in kinds if "socket" in k])
-        """)})
+        """, isolation="process")})
         self.assertEqual(run.lines("node"), ["[]", "[]"])
 
     def test_descriptors_do_not_leak_into_children(self):
@@ -190,7 +190,7 @@ class Interpreter(FlowTest):
                         print(method, pool.map(square, [1, 2, 3]))
                 print(subprocess.run([sys.executable, "-c", "print(6 * 7)"],
                                      capture_output=True, text=True).stdout.strip())
-        """)})
+        """, isolation="process")})
         self.assertEqual(
             run.lines("node"), ["fork [1, 4, 9]", "spawn [1, 4, 9]", "42"]
         )
@@ -242,7 +242,7 @@ class Idle(FlowTest):
                 node = Node()
                 print("ready", os.getpid())
                 for event in node: pass
-            """) for name in ("a", "b")
+            """, isolation="process") for name in ("a", "b")
         })
         running.expect("ready", 2)
         pids = [
