@@ -14,6 +14,7 @@
 #include "kind.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 struct dora__guest {
@@ -21,11 +22,13 @@ struct dora__guest {
     char *id, *directory, *base, *program;
     char **argv, **env;
     int stdout_fd, stderr_fd;
+    cpu_set_t cpus;                     /* to keep to; none: any */
     struct dora__attachment attachment; /* descriptors of our own; -1: gone */
 
     /* The guest's threads', with their GIL. */
     struct dora_node *node; /* from Node() to the end */
     unsigned long ident;    /* of the thread that runs the script */
+    pid_t native_id;        /* the same as the kernel calls it */
     char refused[128];      /* module it needs and cannot have; or empty */
     char acted[128];        /* what it did that cannot be undone; or empty */
     bool registered;        /* Node() was called */
@@ -70,6 +73,8 @@ PyObject *dora__inhost_calls(struct dora__guest *guest);
 
 /* --- inhost_press.c ------------------------------------------------------- */
 
+/* Once, on the thread that will run the script. */
+void dora__inhost_press_begin(struct dora__guest *guest);
 void dora__inhost_press(struct dora__guest *guest, enum dora__guest_press how);
 /* Sleeps without the GIL until `deadline` (CLOCK_MONOTONIC ns) or a press. */
 void dora__inhost_sleep(struct dora__guest *guest, int64_t deadline);

@@ -148,7 +148,7 @@ dora__inhost_calls(struct dora__guest *g)
          add(dict, "id", PyUnicode_FromString(g->id)) < 0 ||
          add(dict, "program", PyUnicode_DecodeFSDefault(g->program)) < 0 ||
          add(dict, "ident", PyLong_FromUnsignedLong(g->ident)) < 0 ||
-         add(dict, "native_id", PyLong_FromLong(gettid())) < 0 ||
+         add(dict, "native_id", PyLong_FromLong(g->native_id)) < 0 ||
          add(dict, "stdout", PyLong_FromLong(g->stdout_fd)) < 0 ||
          add(dict, "stderr", PyLong_FromLong(g->stderr_fd)) < 0 ||
          PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins()) < 0 ||

@@ -13,7 +13,6 @@
 #include "layout.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -91,6 +90,9 @@ duplicate(int fd)
 static bool
 fill(struct dora__guest *g, const struct dora__guest_options *o)
 {
+    for (size_t i = 0; i < o->cpu_count; i++)
+        if (o->cpus[i] < CPU_SETSIZE)
+            CPU_SET(o->cpus[i], &g->cpus);
     g->id = strdup(o->id);
     g->directory = strdup(o->directory);
     g->base = strdup(o->base);
@@ -236,6 +238,7 @@ run_script(struct dora__guest *g, struct dora_error *err)
     if (own == NULL)
         return 1 << 8;
     g->ident = PyThread_get_thread_ident();
+    dora__inhost_press_begin(g);
     g->state = own->interp;
     set_interpreter(g, own->interp);
     if (dora__py_seat_later(g->id, attach, g) < 0) {
@@ -279,6 +282,10 @@ run_guest(struct dora__guest *g, struct dora__guest_result *ret)
     *ret = (struct dora__guest_result){.status = 1 << 8};
     if (dora__inhost_start(g->base, &err) < 0)
         goto out;
+    if (CPU_COUNT(&g->cpus) > 0 &&
+        sched_setaffinity(0, sizeof g->cpus, &g->cpus) < 0)
+        (void)dprintf(g->stderr_fd, "cpu_affinity has no effect: %s\n",
+                      strerror(errno));
     if (!enter_directory(g)) {
         (void)snprintf(ret->move, sizeof ret->move,
                        "the system gives no thread a directory of its own");

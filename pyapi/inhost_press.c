@@ -6,7 +6,8 @@
  *
  *   WAKE       time.sleep ends early, once
  *   ASK        a pending call that raises: needs no GIL; loops, locks
- *   INTERRUPT  an asynchronous exception: needs the GIL
+ *   INTERRUPT  an asynchronous exception: needs the GIL; and a signal that
+ *              ends the system call the thread is in
  *   BREAK      tracing that raises at every line: also code that swallows
  *              exceptions
  *
@@ -17,9 +18,15 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+
+/* A signal that is for nothing else; caught without SA_RESTART. */
+#define DORA__KICK (SIGRTMAX - 3)
+
+static bool kickable; /* once caught */
 
 /* --- sleep --------------------------------------------------------------- */
 
@@ -89,6 +96,40 @@ ask(struct dora__guest *g)
     (void)pthread_mutex_lock(&g->lock);
     if (g->interpreter != NULL && add.symbol != NULL)
         (void)add.call(g->interpreter, raise_pending, g, 0);
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+/* --- kick ----------------------------------------------------------------- */
+
+static void
+on_kick(int number)
+{
+    (void)number;
+}
+
+/* Takes the signal if nobody has; once. */
+static void
+catch_kick(void)
+{
+    struct sigaction action = {.sa_handler = on_kick}, before;
+
+    if (sigaction(DORA__KICK, NULL, &before) == 0 &&
+        before.sa_handler == SIG_DFL)
+        kickable = sigaction(DORA__KICK, &action, NULL) == 0;
+}
+
+/* The thread's system call returns: where CPython looks up then, it sees what
+ * was asked. It reaches every library that waits there as well, so it comes
+ * only after the grace. */
+static void
+kick(struct dora__guest *g)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, catch_kick);
+    (void)pthread_mutex_lock(&g->lock);
+    if (kickable && g->interpreter != NULL)
+        (void)tgkill(getpid(), g->native_id, DORA__KICK);
     (void)pthread_mutex_unlock(&g->lock);
 }
 
@@ -214,6 +255,17 @@ send_helper(struct dora__guest *g, enum dora__guest_press how)
 }
 
 void
+dora__inhost_press_begin(struct dora__guest *g)
+{
+    sigset_t kick_only;
+
+    g->native_id = gettid();
+    sigemptyset(&kick_only);
+    sigaddset(&kick_only, DORA__KICK);
+    (void)pthread_sigmask(SIG_UNBLOCK, &kick_only, NULL);
+}
+
+void
 dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
 {
     if (how != DORA__PRESS_WAKE && how != DORA__PRESS_TELL)
@@ -222,6 +274,8 @@ dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
         ask(g);
     else if (how != DORA__PRESS_WAKE)
         send_helper(g, how);
+    if (how == DORA__PRESS_INTERRUPT || how == DORA__PRESS_BREAK)
+        kick(g);
     if (how != DORA__PRESS_TELL)
         wake(g);
 }

@@ -42,6 +42,8 @@ make_guest(struct dora_dataflow *flow, struct dora__member *member,
         .program = member->launch.program,
         .argv = member->launch.argv,
         .attachment = dora__plane_attachment(&flow->plane, member->number),
+        .cpus = member->node->cpu_affinity,
+        .cpu_count = member->node->cpu_count,
         .stdout_fd = stdout_fd,
         .stderr_fd = stderr_fd,
     };

@@ -51,6 +51,8 @@ struct dora__guest_options {
     char *const *argv;          /* of the launch */
     char *const *env;           /* all of its environment, "K=V" */
     struct dora__attachment attachment;
+    const uint32_t *cpus; /* to keep to */
+    size_t cpu_count;     /* 0: any */
     int stdout_fd, stderr_fd;
 };
 
