@@ -260,6 +260,12 @@ def find_pythons():
     return usable, refused
 
 
+def host_python(pythons):
+    """The one that runs nodes inside dora-run: the newest that can."""
+    able = [python for python in pythons if python.hosts_nodes()]
+    return max(able, key=lambda python: python.version, default=None)
+
+
 def name_pythons(pythons):
     """Gives each a tag of its own."""
     taken = set()
@@ -415,9 +421,12 @@ def pythons_ninja(pythons):
                         for key, value in values.items())
         text += "subninja pyapi/python.ninja\n"
     everything = ["build/%s/all" % p.tag for p in pythons]
-    everything += ["build/%s/dora-inhost.so" % p.tag for p in pythons
-                   if p.hosts_nodes()]
+    host = host_python(pythons)
+    if host:
+        everything.append("build/%s/dora-inhost.so" % host.tag)
     tests = ["build/%s/test" % p.tag for p in pythons]
+    if host:
+        tests.append("build/%s/dataflows_inhost.ok" % host.tag)
     text += "build build/python: phony %s\n" % " ".join(everything)
     text += "build build/python_test: phony %s\n" % " ".join(tests)
     return text

@@ -125,7 +125,7 @@ class Restart(FlowTest):
                     node.send_output("pid", b"0")
                 for event in node: pass
             """, outputs=["pid"], inputs={"again": "killer/again"},
-                restart_policy="on-failure", max_restarts=1),
+                restart_policy="on-failure", max_restarts=1, isolation="process"),
             "killer": Node("""
                 import os
                 from dora import Node
@@ -139,7 +139,7 @@ class Restart(FlowTest):
                         os.kill(pid, 9)
                         os.kill(os.getpid(), 9)
             """, inputs={"pid": "victim/pid"}, outputs=["again"],
-                restart_policy="on-failure", max_restarts=1),
+                restart_policy="on-failure", max_restarts=1, isolation="process"),
         })
         self.assertEqual(run.lines("killer"), ["both are back 1"])
 
@@ -194,7 +194,7 @@ class Storm(FlowTest):
                 print("over")
             """, outputs=["x"], heap_limit="4MB",
                 inputs={"back": {"source": "relay/y", "queue_size": 2}},
-                restart_policy="on-failure"),
+                restart_policy="on-failure", isolation="process"),
             "relay": Node("""
                 import os, random
                 from dora import Node
@@ -211,7 +211,7 @@ class Storm(FlowTest):
                         if node.restart_count() < 30 and random.random() < 0.03:
                             os.kill(os.getpid(), 9)
             """, outputs=["y"], inputs={"x": {"source": "source/x", "queue_size": 5}},
-                restart_policy="on-failure"),
+                restart_policy="on-failure", isolation="process"),
             "sink": Node("""
                 from dora import Node
                 count = 0

@@ -167,7 +167,7 @@ class Stop(FlowTest):
                     signal.signal(signal.SIGINT, signal.SIG_IGN)
                 print("ready")
                 {place}
-            """, outputs=["x"])
+            """, outputs=["x"], isolation="process")
             for name, (place, _) in self.PLACES.items()
         }
         running = self.start(nodes, timeout=40)
@@ -255,7 +255,7 @@ class Signals(FlowTest):
                 time.sleep(0.2)
                 print("was told")
             while True: time.sleep(1)
-        """)})
+        """, isolation="process")})
         running.expect("ready")
         running.signal()
         running.expect("was told")
@@ -297,8 +297,10 @@ class Signals(FlowTest):
                         open("fifty", "w").close()
         """
         running = self.start({
-            "source": Node(relay, inputs={"t": "dora/timer/millis/50"}, outputs=["o"]),
-            "sink": Node(relay, inputs={"x": {"source": "source/o", "queue_size": 1000}}),
+            "source": Node(relay, inputs={"t": "dora/timer/millis/50"}, outputs=["o"],
+                           isolation="process"),
+            "sink": Node(relay, inputs={"x": {"source": "source/o", "queue_size": 1000}},
+                         isolation="process"),
         })
         running.expect("ready", 2)
         running.signal(signal.SIGSTOP)
@@ -345,7 +347,7 @@ class Signals(FlowTest):
                     os._exit(0)
                 print("spread")
                 for event in node: pass
-            """),
+            """, isolation="process"),
         }, env={key: value})
         running.expect("ready")
         running.expect("spread")

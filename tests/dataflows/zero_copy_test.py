@@ -55,7 +55,9 @@ MEGABYTE = bytes(range(256)) * 4096
 class Blocks(FlowTest):
     def send(self, script, output, numpy=False):
         return self.flow({
-            "sender": Node(script, outputs=[output], numpy=numpy),
+            # NumPy after Node() is for a process only.
+            "sender": Node(script, outputs=[output], numpy=numpy,
+                           **({"isolation": "process"} if numpy else {})),
             "sink": Node(CHECKSUM_SINK, inputs={"data": f"sender/{output}"}),
         })
 
@@ -322,7 +324,7 @@ with Counting("with"):
         view[5] = 1
 with Counting("send_output"):
     node.send_output("x", bytes(1 << 20))
-""", outputs=["x"]),
+""", isolation="process", outputs=["x"]),
             "relay": Node(self.COUNTER + """
 node = Node()
 for event in node:
@@ -330,7 +332,7 @@ for event in node:
         with Counting("forward"):
             node.send_output("y", event["value"])
             node.send_output("y", memoryview(event["value"])[1000:500_000])
-""", inputs={"x": "sender/x"}, outputs=["y"]),
+""", isolation="process", inputs={"x": "sender/x"}, outputs=["y"]),
             "sink": Node(self.COUNTER + """
 node = Node()
 for _ in range(6):
@@ -338,7 +340,7 @@ for _ in range(6):
         event = node.next()
         view = memoryview(event["value"])
         view[0], view[-1], event["value"][2:9]
-""", inputs={"y": "relay/y"}),
+""", isolation="process", inputs={"y": "relay/y"}),
         })
         result = subprocess.run(
             [program, path], cwd=self.directory, env=self.environment(),
