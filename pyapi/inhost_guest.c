@@ -10,8 +10,6 @@
  *      memory. */
 #include "inhost.h"
 
-#include "layout.h"
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -305,7 +303,7 @@ out:
 DORA_API extern const struct dora__guest_class dora_inhost;
 const struct dora__guest_class dora_inhost = {
     .version = DORA__GUEST_VERSION,
-    .layout = DORA__FORMAT,
+    .layout = dora_layout_version,
     .open = open_guest,
     .run = run_guest,
     .press = dora__inhost_press,

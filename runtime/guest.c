@@ -23,7 +23,7 @@ load_class(struct dora__member *member, struct dora_error *err)
     if (code < 0)
         return code;
     if (class->version != DORA__GUEST_VERSION ||
-        class->layout != dora_layout_version())
+        class->layout() != dora_layout_version())
         return dora__fail(err, ENOENT, "%s is of another version of dora-run",
                           member->launch.library);
     member->guest_class = class;

@@ -78,7 +78,8 @@ enum dora__guest_press {
 
 /* `version` and `layout` are looked at before anything else. */
 struct dora__guest_class {
-    unsigned version, layout; /* DORA__GUEST_VERSION, dora_layout_version() */
+    unsigned version;         /* DORA__GUEST_VERSION */
+    unsigned (*layout)(void); /* its dora_layout_version */
     int (*open)(const struct dora__guest_options *options,
                 struct dora__guest **ret_guest, struct dora_error *err);
     /* On the guest's own thread, from its begin to its end. */
