@@ -134,6 +134,7 @@ def library(compiler, header, link):
 def look_around():
     """Every tool and library, by the name it has in config.ninja."""
     cc = find_compiler()
+    cxx = find_cxx()
     things = [
         ("cc", "gcc libc6-dev", REQUIRED, cc, "to compile"),
         ("ninja", "ninja-build", REQUIRED, find_tool("ninja"), "to build"),
@@ -141,10 +142,13 @@ def look_around():
          "to read dataflows"),
         ("cmocka", "libcmocka-dev", TESTS,
          library(cc, "cmocka.h", "-lcmocka"), "for the C tests"),
-        ("cxx", "g++", TESTS, find_cxx(), "to try dora.h in C++"),
+        ("cxx", "g++", TESTS, cxx, "to try dora.h in C++"),
         ("clang", "clang libclang-rt-dev", OPTIONAL, find_clang(),
          "for ninja fuzz"),
         ("spin", "spin", OPTIONAL, find_tool("spin"), "for ninja model"),
+        ("relacy", "relacy-dev", OPTIONAL,
+         compiles(cxx, "#include <relacy/pch.hpp>\n" + MAIN, language="cc")
+         and "relacy", "for ninja model"),
         ("clang_tidy", "clang-tidy", OPTIONAL, find_tool("clang-tidy"),
          "for ninja tidy"),
         ("clang_format", "clang-format", OPTIONAL,

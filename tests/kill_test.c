@@ -1,7 +1,7 @@
 /* kill_test.c - a participant may die after any instruction.
  *
  *     kill_test              at some instructions of each scenario
- *     kill_test all [NAME]   at every one (ten minutes), or of one scenario
+ *     kill_test all [NAME]   at every one (half an hour), or of one scenario
  *
  * The victim is a process of its own that attaches a node, prepares, stops
  * itself (the window begins), does one thing and stops itself again (the window
@@ -364,7 +364,7 @@ kill_everywhere(const struct scenario *scenario)
     unsigned kills = 0;
 
     if (kill_all)
-        stride = scenario->coarse ? size / 1000 + 1 : 1;
+        stride = scenario->coarse ? size / 250 + 1 : 1;
 
     assert_true(size > 10);
     for (unsigned how = 0; how < 4; how++)
