@@ -304,18 +304,44 @@ test_process_kill_ends_what_ignores_everything(void **state)
     unload(&run);
 }
 
+static int
+says_here(struct dora_node *node, void *arg)
+{
+    dora_node_log(node, DORA_LEVEL_INFO, NULL, "here");
+    return until_end(node, arg);
+}
+
+/* The number after `word` in the log. */
+static pid_t
+logged_pid(struct log *log, const char *word)
+{
+    const char *at;
+    pid_t pid;
+
+    await_log(log, word);
+    (void)pthread_mutex_lock(&log->lock);
+    at = strstr(log->text.text, word);
+    pid = (pid_t)strtol(at + strlen(word), NULL, 10);
+    (void)pthread_mutex_unlock(&log->lock);
+    return pid;
+}
+
 static void
 test_process_lost_guardian_fails_the_run(void **state)
 {
     struct run run;
+    pid_t guardian;
 
     (void)state;
     load(&run, "nodes:\n"
-               "  - {id: a, path: shell, args: echo up; kill -KILL $PPID; "
-               "sleep 100}\n"
+               "  - {id: a, path: shell, args: echo below $PPID; sleep 100}\n"
                "  - {id: b, path: callback}\n");
-    callback(&run, "b", until_end, NULL);
+    callback(&run, "b", says_here, NULL);
     start(&run);
+    await_log(&run.log, "here");
+    guardian = logged_pid(&run.log, "below ");
+    assert_true(guardian > 1);
+    assert_int_equal(kill(guardian, SIGKILL), 0);
     assert_int_equal(dora_dataflow_wait(run.flow, -1, &run.err), -ECANCELED);
     expect_log(&run, "dora-guardian has ended unexpectedly");
     expect_exit(&run, 1, DORA_EXIT_SUCCESS, 0);
