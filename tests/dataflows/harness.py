@@ -284,6 +284,32 @@ class FlowTest(unittest.TestCase):
             **popen,
         )
 
+    def preloaded(self, source):
+        """A dora-run, in a copy of its programs, below which every dora-python
+        has the library made of `source` preloaded."""
+        place = os.path.join(self.directory, "libexec")
+        os.mkdir(place)
+        built = os.path.dirname(settings.dora_run)
+        library = os.path.join(place, "preloaded.so")
+        subprocess.run(
+            [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-fno-builtin"]
+            + [os.path.join(HERE, source), "-o", library],
+            check=True,
+        )
+        for name in ("dora-run", "dora-guardian"):
+            shutil.copy(os.path.join(built, name), place)
+        with open(os.path.join(built, "pythons")) as table:
+            rows = [line.rstrip("\n").split("\t") for line in table]
+        with open(os.path.join(place, "pythons"), "w") as table:
+            for tag, version, executable, program in rows:
+                wrapper = self.write(f"libexec/{tag}", f"""\
+                    #!/bin/bash
+                    export LD_PRELOAD={library}
+                    exec -a "{executable}" {program} "$@"
+                """, mode=0o755)
+                table.write("\t".join((tag, version, executable, wrapper)) + "\n")
+        return os.path.join(place, "dora-run")
+
     # --- judging ---------------------------------------------------------
 
     def assert_accounted(self, run):

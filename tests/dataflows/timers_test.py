@@ -1,6 +1,8 @@
 """Timers: a grid since the barrier, no bursts, no busy loop (T63)."""
 
-from harness import FlowTest, Node
+import subprocess
+
+from harness import TEXT_SINK, FlowTest, Node, Run, settings
 
 
 class Timers(FlowTest):
@@ -25,6 +27,33 @@ class Timers(FlowTest):
             print(worst, passed)
         """)
         self.assertEqual(run.lines("node")[0], "True True", run.lines("node"))
+
+    def test_stepping_the_wall_clock_moves_nothing(self):
+        path = self.write_flow({
+            "node": Node("""
+                import time
+                from dora import Node
+                node = Node()
+                walls, last = set(), None
+                begun = time.monotonic()
+                for count in range(50):
+                    stamp = node.next()["metadata"]["timestamp"]
+                    assert last is None or stamp > last
+                    last = stamp
+                    walls.add(round(time.time() - time.monotonic(), -3))
+                    node.send_output("x", str(count).encode())
+                print(len(walls), 0.9 < time.monotonic() - begun < 5)
+            """, inputs={"tick": "dora/timer/millis/20"}, outputs=["x"],
+                isolation="process"),
+            "sink": Node(TEXT_SINK, inputs={
+                "x": {"source": "node/x", "queue_size": 100}},
+                isolation="process"),
+        })
+        subprocess.run([self.preloaded("stepped.c"), path], check=True,
+                       capture_output=True, timeout=60 * settings.patience)
+        run = Run(self.directory, 0, "", "", 0)
+        self.assertEqual(run.lines("node"), ["2 True"])
+        self.assertEqual(run.lines("sink")[:50], [str(n) for n in range(50)])
 
     def test_first_tick_is_immediate(self):
         run = self.ticks("dora/timer/secs/1000", """

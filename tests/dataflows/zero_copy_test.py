@@ -2,11 +2,10 @@
 without a copy. The code blocks are those of the project's first description."""
 
 import os
-import shutil
 import subprocess
 import zlib
 
-from harness import CHECKSUM_SINK, FlowTest, HERE, Node, settings
+from harness import CHECKSUM_SINK, FlowTest, Node, settings
 
 CONTEXT = """
 with node.send_output_raw("output_id", data_length) as buffer:
@@ -283,33 +282,8 @@ class Counting:
         print(self.name, copied() - self.before)
 """
 
-    def libexec(self):
-        """A copy of the programs in which each dora-python is preloaded."""
-        place = os.path.join(self.directory, "libexec")
-        os.mkdir(place)
-        built = os.path.dirname(settings.dora_run)
-        counter = os.path.join(place, "copies.so")
-        subprocess.run(
-            [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-fno-builtin"]
-            + [os.path.join(HERE, "copies.c"), "-o", counter],
-            check=True,
-        )
-        for name in ("dora-run", "dora-guardian"):
-            shutil.copy(os.path.join(built, name), place)
-        with open(os.path.join(built, "pythons")) as table:
-            rows = [line.rstrip("\n").split("\t") for line in table]
-        with open(os.path.join(place, "pythons"), "w") as table:
-            for tag, version, executable, program in rows:
-                wrapper = self.write(f"libexec/{tag}", f"""\
-                    #!/bin/bash
-                    export LD_PRELOAD={counter}
-                    exec -a "{executable}" {program} "$@"
-                """, mode=0o755)
-                table.write("\t".join((tag, version, executable, wrapper)) + "\n")
-        return os.path.join(place, "dora-run")
-
     def test_no_payload_byte_is_copied(self):
-        program = self.libexec()
+        program = self.preloaded("copies.c")
         path = self.write_flow({
             "sender": Node(self.COUNTER + """
 node = Node()
