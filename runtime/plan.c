@@ -240,13 +240,26 @@ whole_pages(const struct planner *p, uint64_t size)
     return (size + page - 1) / page * page;
 }
 
-/* Bytes that the ranges of all heaps may take together. */
+/* Nodes that map the heaps side by side: those inside the host, or one. */
+static uint32_t
+count_mappers(const struct planner *p)
+{
+    uint32_t inside = 0;
+
+    for (uint32_t n = 0; n < p->plan.node_count; n++)
+        inside += p->graph->nodes[n].isolation == DORA__ISOLATION_INTERPRETER;
+    return inside > 0 ? inside : 1;
+}
+
+/* Bytes that the ranges of all heaps may take together: half of the addresses
+ * hold them once for each mapper, and once for the ranges they own. */
 static uint64_t
 room(const struct planner *p)
 {
     uint64_t addresses = p->machine->address_space, all;
 
-    all = (addresses != 0 ? addresses : ADDRESSES_IF_UNKNOWN) / 4;
+    all = (addresses != 0 ? addresses : ADDRESSES_IF_UNKNOWN) / 2 /
+          (count_mappers(p) + 1);
     if (p->machine->file_size != 0 && all > p->machine->file_size)
         all = p->machine->file_size;
     return all / p->machine->page_size * p->machine->page_size;

@@ -102,6 +102,30 @@ test_plan_of_nothing(void **state)
     fini(&p);
 }
 
+/* Nodes inside the host map the heaps side by side. */
+static void
+test_plan_shares_addresses_among_nodes_in_the_host(void **state)
+{
+    enum { NODES = 200 };
+    struct dora__text text = {0};
+    struct planned p;
+
+    (void)state;
+    dora__text_puts(&text, "nodes:\n");
+    for (int i = 0; i < NODES; i++)
+        dora__text_printf(&text,
+                          "- {id: n%d, path: a.py, outputs: [o],"
+                          " isolation: interpreter}\n",
+                          i);
+    assert_false(text.failed);
+    p = plan(text.text, roomy);
+    free(text.text);
+    assert_int_equal(p.rc, 0);
+    assert_true(p.plan.heaps_size <= roomy.address_space / 2 / (NODES + 1));
+    assert_true(p.plan.nodes[0].heap_limit >= 1 << 20);
+    fini(&p);
+}
+
 static void
 test_plan_numbers_nodes_outputs_and_inputs(void **state)
 {
@@ -395,6 +419,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan_of_nothing),
+        cmocka_unit_test(test_plan_shares_addresses_among_nodes_in_the_host),
         cmocka_unit_test(test_plan_numbers_nodes_outputs_and_inputs),
         cmocka_unit_test(test_plan_queue_of_one_and_of_a_million),
         cmocka_unit_test(test_plan_subscribers_have_a_limit),

@@ -245,9 +245,8 @@ class OddGraphs(FlowTest):
         self.assertEqual(run.lines("b"), ["STOP MANUAL"])
 
     def test_chain(self):
-        """A message through 200 nodes, unchanged and uncopied; fewer in the
-        host, where each maps all heaps and addresses are spent."""
-        length = 60 if settings.isolation == "interpreter" else 200
+        """A message through 200 nodes, unchanged and uncopied."""
+        length = 200
         relay = """
             from dora import Node
             node = Node()

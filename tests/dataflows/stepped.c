@@ -1,5 +1,5 @@
-/* stepped.c - a wall clock that somebody keeps setting: preloaded, it is an hour
- * ahead and an hour behind by turns, a tenth of a second each. */
+/* stepped.c - a wall clock that somebody keeps setting: preloaded, it is an
+ * hour ahead and an hour behind by turns, a tenth of a second each. */
 #define _GNU_SOURCE
 #include <sys/syscall.h>
 #include <time.h>
