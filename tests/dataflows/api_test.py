@@ -642,24 +642,32 @@ class Outputs(FlowTest):
         """T11: no subscriber, all consumers gone."""
         run = self.flow({
             "source": Node("""
+                import os, time
                 from dora import Node
                 node = Node()
                 data = b"x" * 1_000_000
                 for _ in range(1000):
                     node.send_output("unheard", data)
+                sink = int(bytes(node.next()["value"]))
+                node.send_output("x", b"seen")
                 for event in node:
                     pass
+                while sink != os.getpid() and os.path.exists(f"/proc/{sink}"):
+                    time.sleep(0.001)
                 for _ in range(1000):
                     node.send_output("x", data)
                 print("fine")
             """, outputs=["x", "unheard"], inputs={"go": "sink/bye"}),
             "sink": Node("""
+                import os
                 from dora import Node
-                Node()
+                node = Node()
+                node.send_output("bye", b"%d" % os.getpid())
+                node.next()
             """, inputs={"x": "source/x"}, outputs=["bye"]),
         })
         self.assertEqual(run.lines("source"), ["fine"])
-        # A few may be sent between the end of the sink's outputs and of itself.
+        # A few may be sent between the end of the sink and the news of it.
         self.assertLess(run.node("source")["copied_bytes"], 100_000_000)
 
     def test_sending_after_stop_is_no_error(self):
