@@ -33,8 +33,14 @@ fault_disarm(void)
 static bool
 fails(enum fault kind, int error)
 {
-    if (atomic_load(&armed_kind) != (int)kind ||
-        atomic_load(&calls_left) == 0 || atomic_fetch_sub(&calls_left, 1) != 1)
+    unsigned left = atomic_load(&calls_left);
+
+    if (atomic_load(&armed_kind) != (int)kind)
+        return false;
+    while (left > 0) /* it stays 0, however many threads come at once */
+        if (atomic_compare_exchange_weak(&calls_left, &left, left - 1))
+            break;
+    if (left != 1)
         return false;
     errno = error;
     return true;
