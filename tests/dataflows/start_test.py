@@ -339,9 +339,10 @@ class Neighbours(FlowTest):
             resource.RLIMIT_NOFILE, (64, 64))})
         for node in ("source", "sink"):
             before, grown = map(int, run.lines(node)[0].split())
-            # Inside dora-run they are those of all nodes, and its own.
+            # Inside dora-run they are those of all nodes, and its own; one
+            # opens a directory or a script while another counts.
             self.assertLess(before, 40 if settings.isolation else 16)
-            self.assertEqual(grown, 0)
+            self.assertLessEqual(grown, 3 if settings.isolation else 0)
 
 
 class BadFiles(FlowTest):
