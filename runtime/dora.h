@@ -23,7 +23,9 @@
  *     named), or *new* (the caller frees it with what is named).
  *   - The library never prints, exits, installs a signal handler, changes
  *     directory or environment, or waits for a process it did not create. All
- *     state is per dataflow. */
+ *     state is per dataflow. One exception: a Python node inside the host that
+ *     does not stop in its grace is interrupted by SIGRTMAX - 3, for which a
+ *     handler is then installed if nobody has one. */
 #ifndef DORA_H
 #define DORA_H
 
