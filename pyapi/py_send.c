@@ -237,6 +237,21 @@ take_loan(struct dora_node *node, int output, size_t size,
     return -1;
 }
 
+/* Stop came while the node waited for memory. What it sends now is lost as any
+ * message after the stop, and that is no error of its: it writes into memory of
+ * its own, and meets STOP where it looks for events. */
+static int
+take_adrift(struct dora_node *node, int output, size_t size,
+            struct dora_loan **ret_loan)
+{
+    struct dora_error err = {0};
+    int r = dora__node_loan_adrift(node, output, size, ret_loan, &err);
+
+    if (r < 0)
+        (void)dora__py_raise(r, &err);
+    return r;
+}
+
 int
 dora__py_send_loan(struct dora_loan *loan)
 {
@@ -388,7 +403,6 @@ dora__py_send_output_raw(PyObject *object, PyObject *const *args,
     }
     dora_metadata_fini(&metadata);
     if (r == -ECANCELED)
-        PyErr_SetString(PyExc_RuntimeError,
-                        "stop was requested while waiting for memory");
+        r = take_adrift(self->node, output, length, &loan);
     return r < 0 ? NULL : dora__py_handler_new(self, loan, values[0]);
 }

@@ -71,6 +71,13 @@ int dora__node_loan_slice(struct dora_node *node, int output,
                           size_t metadata_size, int64_t timeout_ns,
                           struct dora_loan **ret_loan, struct dora_error *err);
 
+/* A loan of memory of the process's own, for a caller who was refused one by
+ * -ECANCELED and has to give out writable bytes all the same: sending it does
+ * nothing. -ENOMEM. */
+DORA_MUST_CHECK
+int dora__node_loan_adrift(struct dora_node *node, int output, size_t size,
+                           struct dora_loan **ret_loan, struct dora_error *err);
+
 /* Copies into the bytes of a loan, and counts it as copied. */
 void dora__loan_fill(struct dora_loan *loan, const void *data, size_t size);
 

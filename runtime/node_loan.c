@@ -6,7 +6,9 @@
  *    message has at most a block for its metadata.
  * 3. When memory is out, the caller learns who holds it, or waits until
  *    somebody lets go (`heap_full: wait`): consumers ring when they see that a
- *    producer starves. */
+ *    producer starves.
+ * 4. A loan adrift has neither record nor block: who writes and sends it does
+ *    no harm, and reaches nobody. It serves a node that stop found waiting. */
 #include "node_private.h"
 
 #include "metadata.h"
@@ -291,6 +293,7 @@ dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
     loan->node = node;
     loan->state = LOAN_OPEN;
     loan->ends = false;
+    loan->adrift = NULL;
     failed = take_locked(node, wish, loan);
     if (failed == -ENOSPC && node->shared->heap_wait)
         failed = take_waiting(node, wish, loan, err);
@@ -321,20 +324,26 @@ dora__loan_end(struct dora_loan *loan)
                             loan->record - out->shared->first_record);
 }
 
-static int
-loan_new(struct dora_node *node, const struct dora__wish *wish,
-         struct dora_loan **ret_loan, struct dora_error *err)
+static struct dora_loan *
+blank(struct dora_node *node)
 {
     struct dora_loan *loan;
-    int failed;
 
     (void)pthread_mutex_lock(&node->send);
     loan = node->free_loans;
     if (loan != NULL)
         node->free_loans = loan->next;
     (void)pthread_mutex_unlock(&node->send);
-    if (loan == NULL)
-        loan = malloc(sizeof *loan);
+    return loan != NULL ? loan : malloc(sizeof *loan);
+}
+
+static int
+loan_new(struct dora_node *node, const struct dora__wish *wish,
+         struct dora_loan **ret_loan, struct dora_error *err)
+{
+    struct dora_loan *loan = blank(node);
+    int failed;
+
     if (loan == NULL)
         return dora__fail(err, ENOMEM, "no memory for a loan");
     failed = dora__loan_begin(node, wish, loan, err);
@@ -361,6 +370,30 @@ dora__node_loan(struct dora_node *node, int output, size_t size,
     };
 
     return loan_new(node, &wish, ret_loan, err);
+}
+
+int
+dora__node_loan_adrift(struct dora_node *node, int output, size_t size,
+                       struct dora_loan **ret_loan, struct dora_error *err)
+{
+    struct dora_loan *loan = blank(node);
+    void *memory = loan == NULL ? NULL : aligned_alloc(64, (size + 63) & ~63UL);
+
+    if (memory == NULL) {
+        free(loan);
+        return dora__fail(err, ENOMEM, "no memory for %zu bytes", size);
+    }
+    *loan = (struct dora_loan){
+        .node = node,
+        .output = (uint32_t)output,
+        .record = nothing,
+        .data = memory,
+        .size = size,
+        .adrift = memory,
+    };
+    dora__node_use(node);
+    *ret_loan = loan;
+    return 0;
 }
 
 int
@@ -420,13 +453,15 @@ dora_loan_drop(struct dora_loan *loan)
     if (loan == NULL)
         return;
     node = loan->node;
+    free(loan->adrift);
     if (!dora__node_alive(node)) {
         free(loan);
         dora__node_unuse(node);
         return;
     }
     (void)pthread_mutex_lock(&node->send);
-    dora__loan_end(loan);
+    if (loan->record != nothing)
+        dora__loan_end(loan);
     loan->next = node->free_loans;
     node->free_loans = loan;
     awaited = node->starving > 0;

@@ -42,13 +42,14 @@ struct dora_loan {
     struct dora_node *node;
     struct dora_loan *next; /* free list */
     uint32_t output;        /* in the node's list */
-    uint32_t record;
+    uint32_t record;        /* DORA__NONE: adrift */
     enum loan_state state;
     bool is_protected, flush;
     bool ends;        /* by itself, when sent */
     uint64_t pending; /* bits of edges */
     unsigned char *data;
     size_t size;
+    void *adrift; /* NULL, or memory that is no node's: `data` */
 };
 
 /* A record's place in the producer's books. */

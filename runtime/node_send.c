@@ -141,6 +141,9 @@ attempt(struct dora_node *node, struct dora__out *out, struct dora_loan *loan)
         result = -EPIPE;
     } else if (loan->state == LOAN_SENT) {
         result = -EALREADY;
+    } else if (loan->record == (uint32_t)DORA__NONE) {
+        loan->state = LOAN_SENT; /* adrift: to nobody */
+        result = 0;
     } else if (out->busy == NULL || out->busy == loan) {
         if (loan->state == LOAN_OPEN)
             begin_send(node, out, loan);

@@ -318,6 +318,37 @@ test_payload_waits_for_room_until_stop(void **state)
     close_full(&f);
 }
 
+/* A loan adrift is written and sent like any, and reaches nobody. */
+static void
+test_payload_adrift_goes_nowhere(void **state)
+{
+    struct full f;
+    struct dora_loan *loan;
+    uint64_t sent;
+
+    (void)state;
+    open_full(&f, true);
+    sent = flow_counts(&f.flow, 0).sent;
+    for (size_t size = 0; size < 200; size += 99) {
+        assert_int_equal(
+            dora__node_loan_adrift(f.nodes[0], 0, size, &loan, NULL), 0);
+        assert_int_equal((uintptr_t)dora_loan_data(loan) % 64, 0);
+        assert_int_equal(dora_loan_size(loan), size);
+        memset(dora_loan_data(loan), 1, size);
+        assert_int_equal(dora_loan_send(loan, -1, NULL), 0);
+        assert_int_equal(dora_loan_send(loan, -1, NULL), -EALREADY);
+        dora_loan_drop(loan);
+    }
+    assert_int_equal(flow_counts(&f.flow, 0).sent, sent);
+    let_go(&f, 2);
+    /* Its struct serves a real one again. */
+    assert_int_equal(dora_node_loan(f.nodes[0], 0, 8, NULL, 0, &loan, NULL), 0);
+    assert_int_equal(dora_loan_send(loan, -1, NULL), 0);
+    dora_loan_drop(loan);
+    assert_int_equal(flow_counts(&f.flow, 0).sent, sent + 1);
+    close_full(&f);
+}
+
 /* The holder dies: what it held is room. */
 static void
 test_payload_waits_for_room_until_the_holder_dies(void **state)
@@ -410,6 +441,7 @@ main(void)
         cmocka_unit_test(test_payload_without_room_names_who_holds_it),
         cmocka_unit_test(test_payload_waits_for_room_until_a_release),
         cmocka_unit_test(test_payload_waits_for_room_until_stop),
+        cmocka_unit_test(test_payload_adrift_goes_nowhere),
         cmocka_unit_test(test_payload_waits_for_room_until_the_holder_dies),
         cmocka_unit_test(test_payload_finds_room_between_what_is_held),
     };

@@ -74,7 +74,7 @@ class Full(FlowTest):
         self.assertEqual(run.lines("slow"), ["True"])
         self.assertLessEqual(run.node("source")["heap_peak"], 3 << 20)
 
-    def test_wait_is_ended_by_the_holders_death_and_by_stop(self):
+    def test_wait_is_ended_by_the_holders_death(self):
         run = self.flow({
             "source": Node("""
                 from dora import Node
@@ -99,30 +99,38 @@ class Full(FlowTest):
         }, code=1)
         self.assertEqual(run.lines("source"), ["went on"])
 
-        self.fresh()
-        running = self.start({
-            "source": Node("""
-                from dora import Node
-                node = Node()
-                print("begin")
-                try:
-                    while True:
-                        node.send_output_raw("x", 500_000).send()
-                except RuntimeError as error:
-                    print("stopped")
-                except Exception as error:
-                    print("stopped", type(error))
-            """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
-            "holder": Node("""
-                from dora import Node
-                node = Node()
-                kept = list(node)
-            """, inputs={"x": {"source": "source/x", "queue_size": 1000}}),
-        })
-        running.expect("begin")
-        running.signal()
-        run = self.ended(running, None)
-        self.assertIn("stopped", " ".join(run.lines("source")), run)
+    #: What a node that follows its events may be blocked in.
+    SENDS = {
+        "raw": 'with node.send_output_raw("x", 500_000) as b: b[:3] = b"abc"',
+        "manual": 'sample = node.send_output_raw("x", 500_000); sample.send()',
+        "copied": 'node.send_output("x", bytes(500_000))',
+    }
+
+    def test_stop_finds_nodes_waiting_for_memory_and_they_end_well(self):
+        """T42: what is sent after a stop is lost without an error."""
+        for name, send in self.SENDS.items():
+            with self.subTest(send=name):
+                self.fresh()
+                running = self.start({
+                    "source": Node(f"""
+                        from dora import Node
+                        node = Node()
+                        while (event := node.next(timeout=0))["type"] == "ERROR":
+                            {send}
+                        print(event["type"], event["id"])
+                    """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
+                    "holder": Node("""
+                        from dora import Node
+                        node = Node()
+                        kept = list(node)
+                    """, inputs={"x": {"source": "source/x", "queue_size": 1000}}),
+                })
+                running.expect("waiting for memory")
+                running.signal()
+                run = self.ended(running)
+                self.assertEqual(run.lines("source"), ["STOP MANUAL"])
+                self.assertEqual(run.node("source")["exit"], "success")
+                self.assert_accounted(run)
 
     def test_a_long_wait_names_the_holder(self):
         """Also when it is the node itself, which would wait for ever."""
