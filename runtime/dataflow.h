@@ -1,7 +1,7 @@
 /* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
  * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
- * member.c, guest.c, flowlog.c, stats.c. Who may touch what is said at each
- * part. */
+ * health.c, member.c, guest.c, flowlog.c, stats.c. Who may touch what is said
+ * at each part. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
@@ -83,6 +83,9 @@ struct dora__member {
     bool signalled;            /* a stop signal was sent */
     bool killed;               /* SIGKILL was sent */
     bool straggles;            /* stopped because it outstayed its inputs */
+    bool hung;                 /* killed for it; `failure` says so */
+    uint64_t beats;            /* of its pulse, at the last look */
+    int64_t idle_ns;           /* seen to do nothing; -1: not looked at yet */
     bool joined;               /* it is or was at the barrier or past it */
     bool will_restart;         /* DEAD: by the plane's leave */
     bool failed;               /* DEAD: as the plane is told */
@@ -145,6 +148,8 @@ struct dora_dataflow {
     unsigned presses; /* how often guests were pressed */
     int64_t flush_at, retry_at, finish_at, notice_at, listen_at;
     uint64_t finish_progress; /* messages delivered when finish_at was set */
+    int64_t health_at;        /* the next look at who may hang */
+    int64_t looked_at;        /* the last one */
 
     /* Under the lock. */
     pthread_mutex_t lock;
@@ -275,6 +280,11 @@ void dora__ladder_climb(struct dora_dataflow *flow, int64_t now);
 void dora__finish_watch(struct dora_dataflow *flow);
 /* finish_at has come. */
 void dora__finish_end(struct dora_dataflow *flow);
+
+/* --- health.c ------------------------------------------------------------ */
+
+/* Looks who hangs, and sets health_at while anybody is to be looked at. */
+void dora__health_look(struct dora_dataflow *flow, int64_t now);
 
 /* --- load.c -------------------------------------------------------------- */
 

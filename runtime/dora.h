@@ -204,6 +204,7 @@ enum dora_exit {
     DORA_EXIT_GRACE,       /* killed: did not stop in time */
     DORA_EXIT_NOT_STARTED, /* could not be executed, or was not reached */
     DORA_EXIT_CONSEQUENCE, /* gave up because another node had failed */
+    DORA_EXIT_HUNG,        /* killed: did nothing for health_check_timeout */
 };
 
 /* Strings are borrowed from the flow. Times in ns, sizes in bytes. */

@@ -166,12 +166,12 @@ struct dora__shared_node {
     uint8_t zero2[40];
     _Atomic uint32_t state;       /* enum dora__node_state */
     _Atomic uint32_t incarnation; /* 1: the first */
-    _Atomic uint32_t asked;       /* for events */
+    _Atomic uint32_t asked;       /* for events: how often, never 0 again */
     _Atomic uint32_t asleep;
     _Atomic uint64_t used, peak, backed; /* bytes of its heap */
     _Atomic uint64_t copied_in, copied_out;
-    _Atomic uint32_t joined; /* this incarnation came to the barrier */
-    uint32_t pad2;
+    _Atomic uint32_t joined;  /* this incarnation came to the barrier */
+    _Atomic uint32_t unheard; /* sends that nobody subscribed to */
     uint32_t first_input, input_count;
     uint32_t first_output, output_count;
     uint64_t heap_at, heap_limit, prefault;

@@ -54,16 +54,24 @@ warn_node(const struct dora_dataflow *flow, const struct dora__graph_node *node,
 /* What is understood but not acted upon. */
 static void
 warn_of_ignored(const struct dora_dataflow *flow,
-                const struct dora__graph_node *node)
+                const struct dora__member *member)
 {
+    const struct dora__graph_node *node = member->node;
+
     if (node->build != NULL)
         warn_node(flow, node, "`build` is not run");
     if (node->send_stdout_as != NULL)
         warn_node(flow, node, "`send_stdout_as` has no effect yet");
     if (node->send_logs_as != NULL)
         warn_node(flow, node, "`send_logs_as` has no effect yet");
-    if (node->health_check_timeout_ns > 0)
-        warn_node(flow, node, "`health_check_timeout` has no effect yet");
+    if (node->health_check_timeout_ns > 0 &&
+        (dora__member_inside(member) || !member->launch.attaches))
+        warn_node(flow, node,
+                  dora__member_inside(member)
+                      ? "`health_check_timeout` has no effect inside the host: "
+                        "only a process can be killed alone"
+                      : "`health_check_timeout` has no effect on a program "
+                        "that does not take part in the dataflow");
     for (size_t i = 0; i < node->input_count; i++)
         if (node->inputs[i].kind == DORA__INPUT_LOGS) {
             warn_node(flow, node, "inputs from `dora/logs` get nothing yet");
@@ -143,7 +151,8 @@ make_members(struct dora_dataflow *flow, struct dora_error *err)
                      result == 0 ? err : NULL);
             result = code == -ENOMEM ? -ENOMEM : -EINVAL;
         }
-        warn_of_ignored(flow, member->node);
+        if (code == 0)
+            warn_of_ignored(flow, member);
     }
     return result;
 }

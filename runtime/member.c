@@ -404,7 +404,8 @@ dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
 {
     struct dora__ending ending = {.status = status,
                                   .signalled = member->signalled,
-                                  .killed = member->killed};
+                                  .killed = member->killed,
+                                  .hung = member->hung};
     enum dora_exit exit;
     int code;
 
@@ -428,6 +429,12 @@ dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
                         "ended (code 0) before it joined the dataflow: it "
                         "never called Node()");
     }
+    if (exit == DORA_EXIT_HUNG)
+        dora__text_printf(
+            &member->failure,
+            "hung and was killed: for %.3g s it neither waited for events nor "
+            "asked for any (health_check_timeout)",
+            (double)member->node->health_check_timeout_ns / DORA__SECOND);
     settle(flow, member, exit, code);
 }
 
@@ -501,7 +508,9 @@ plan_again(struct dora_dataflow *flow, struct dora__member *member)
     member->exit_code = 0;
     (void)pthread_mutex_unlock(&flow->lock);
     member->stage = DORA__STAGE_PLANNED;
-    member->joined = member->will_restart = false;
+    member->joined = member->will_restart = member->hung = false;
+    member->signalled = member->killed = false;
+    member->idle_ns = -1;
 }
 
 /* Who is alive is not declared dead: an abandoned thread; a callback whose

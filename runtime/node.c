@@ -461,11 +461,15 @@ dora_node_output(struct dora_node *node, const char *id)
 }
 
 bool
-dora__node_heard(const struct dora_node *node, int output)
+dora__node_heard(struct dora_node *node, int output)
 {
-    return output >= 0 && (uint32_t)output < node->out_count &&
-           atomic_load_explicit(&node->outs[output].shared->mask,
-                                memory_order_relaxed) != 0;
+    if (output < 0 || (uint32_t)output >= node->out_count)
+        return false;
+    if (atomic_load_explicit(&node->outs[output].shared->mask,
+                             memory_order_relaxed) != 0)
+        return true;
+    atomic_fetch_add_explicit(&node->shared->unheard, 1, memory_order_relaxed);
+    return false;
 }
 
 bool

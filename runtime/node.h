@@ -50,8 +50,9 @@ const char *dora__node_dataflow_id(const struct dora_node *node);
 unsigned dora__node_restart_count(const struct dora_node *node);
 size_t dora__node_output_count(const struct dora_node *node);
 const char *dora__node_output_id(const struct dora_node *node, size_t output);
-/* Whether anybody subscribes to the output now. */
-bool dora__node_heard(const struct dora_node *node, int output);
+/* Whether anybody subscribes to the output now: who would send asks this, and
+ * counts as alive if nobody does. */
+bool dora__node_heard(struct dora_node *node, int output);
 
 /* dora_node_loan that waits for memory (`heap_full: wait`) at most
  * `timeout_ns`, then -ETIMEDOUT. With 0 that is also the answer where a large

@@ -209,6 +209,17 @@ tell(struct dora_node *node, const struct dora__offer *offer,
     return 0;
 }
 
+/* How often it asked: wraps to 1, since 0 says that it never did. */
+static void
+count_question(struct dora_node *node)
+{
+    uint32_t next =
+        atomic_load_explicit(&node->shared->asked, memory_order_relaxed) + 1;
+
+    atomic_store_explicit(&node->shared->asked, next != 0 ? next : 1,
+                          memory_order_relaxed);
+}
+
 int
 dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
 {
@@ -218,9 +229,8 @@ dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
 
     if (!dora__node_alive(node))
         return -ECHILD;
-    if (!atomic_load_explicit(&node->shared->asked, memory_order_relaxed))
-        atomic_store_explicit(&node->shared->asked, 1, memory_order_relaxed);
     (void)pthread_mutex_lock(&node->receive);
+    count_question(node);
     do {
         offer = dora__inputs_choose(node, &deadline);
         told = tell(node, &offer, ret_event);

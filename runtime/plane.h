@@ -93,6 +93,14 @@ struct dora__heap_counts {
 void dora__plane_heap_counts(const struct dora__plane *plane, uint32_t node,
                              struct dora__heap_counts *ret_counts);
 
+/* Whether a node does anything, for who thinks that it hangs. */
+struct dora__pulse {
+    bool waits;     /* some thread of it sleeps in the runtime */
+    uint64_t beats; /* changes when it asks for events or sends */
+};
+void dora__plane_pulse(const struct dora__plane *plane, uint32_t node,
+                       struct dora__pulse *ret_pulse);
+
 /* "Who holds the memory of `node`": appends lines, oldest first. */
 void dora__plane_holders(const struct dora__plane *plane, uint32_t node,
                          struct dora__text *out);

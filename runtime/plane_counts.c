@@ -107,3 +107,21 @@ dora__plane_heap_counts(const struct dora__plane *plane, uint32_t number,
         .asked = atomic_load_explicit(&node->asked, memory_order_relaxed) != 0,
     };
 }
+
+void
+dora__plane_pulse(const struct dora__plane *plane, uint32_t number,
+                  struct dora__pulse *ret_pulse)
+{
+    struct dora__shared_node *node = dora__node_of(plane->control, number);
+    uint64_t beats =
+        (uint64_t)atomic_load_explicit(&node->asked, memory_order_relaxed) +
+        atomic_load_explicit(&node->unheard, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < node->output_count; i++)
+        beats += atomic_load_explicit(
+            &dora__output_of(plane->control, node->first_output + i)->seq,
+            memory_order_relaxed);
+    ret_pulse->waits =
+        atomic_load_explicit(&node->asleep, memory_order_relaxed) != 0;
+    ret_pulse->beats = beats;
+}

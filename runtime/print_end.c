@@ -61,6 +61,9 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
     case DORA_EXIT_CONSEQUENCE:
         dora__text_puts(out, "gave up because another node had failed");
         break;
+    case DORA_EXIT_HUNG:
+        dora__text_puts(out, "hung and was killed (health_check_timeout)");
+        break;
     }
 }
 
@@ -71,6 +74,7 @@ is_root_cause(const struct dora_node_stats *stats)
     case DORA_EXIT_CODE:
     case DORA_EXIT_SIGNAL:
     case DORA_EXIT_GRACE:
+    case DORA_EXIT_HUNG:
         return true;
     case DORA_EXIT_NOT_STARTED:
         return stats->exit_code != ECANCELED; /* else the stop came first */

@@ -34,6 +34,7 @@ open_barrier(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++)
         if (flow->members[i].joined)
             dora__member_set_phase(flow, &flow->members[i], DORA_NODE_RUNNING);
+    dora__health_look(flow, flow->started_at);
 }
 
 /* Notes who has joined; opens the barrier with the last of them. */
@@ -303,7 +304,8 @@ next_deadline(const struct dora_dataflow *flow)
 {
     const int64_t all[] = {flow->term_at,    flow->press_at,  flow->kill_at,
                            flow->abandon_at, flow->flush_at,  flow->retry_at,
-                           flow->finish_at,  flow->notice_at, flow->listen_at};
+                           flow->finish_at,  flow->notice_at, flow->listen_at,
+                           flow->health_at};
     int64_t next = DORA__NEVER;
 
     for (size_t i = 0; i < DORA_COUNT(all); i++)
@@ -318,11 +320,13 @@ meet_deadlines(struct dora_dataflow *flow, int64_t now)
 {
     bool moved = now >= flow->term_at || now >= flow->kill_at ||
                  now >= flow->abandon_at || now >= flow->retry_at ||
-                 now >= flow->finish_at;
+                 now >= flow->finish_at || now >= flow->health_at;
 
     dora__ladder_climb(flow, now);
     if (now >= flow->finish_at)
         dora__finish_end(flow);
+    if (now >= flow->health_at)
+        dora__health_look(flow, now);
     if (now >= flow->notice_at) {
         flow->notice_at = DORA__NEVER;
         if (!flow->opened && !flow->stopping)
@@ -497,7 +501,7 @@ dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
     flow->started = dora__now();
     flow->left = flow->member_count;
     flow->term_at = flow->kill_at = flow->abandon_at = DORA__NEVER;
-    flow->press_at = DORA__NEVER;
+    flow->press_at = flow->health_at = DORA__NEVER;
     flow->flush_at = flow->retry_at = flow->finish_at = DORA__NEVER;
     flow->notice_at = flow->started + DORA__WAITING_NOTICE;
     code = prepare(flow);

@@ -4,7 +4,8 @@
  *   exit code 0                                      success
  *   SIGTERM, SIGINT, or 128 + one of them, after we
  *   had sent a stop signal                           success
- *   SIGKILL after we had sent it                     did not stop in time
+ *   SIGKILL after we had sent it                     did not stop in time, or
+ *                                                    hung
  *   another code while it could not join, because
  *   another node had failed or stop came first       consequence
  *   another code, another signal                     failure, also in a stop */
@@ -24,7 +25,7 @@ static enum dora_exit
 judge_signal(const struct dora__ending *ending, int number)
 {
     if (ending->killed && number == SIGKILL)
-        return DORA_EXIT_GRACE;
+        return ending->hung ? DORA_EXIT_HUNG : DORA_EXIT_GRACE;
     if (ending->signalled && is_stop_signal(number))
         return DORA_EXIT_SUCCESS;
     return DORA_EXIT_SIGNAL;
@@ -77,6 +78,9 @@ dora__verdict_text(enum dora_exit exit, int code, struct dora__text *out)
         break;
     case DORA_EXIT_CONSEQUENCE:
         dora__text_puts(out, "gave up because it could not join the dataflow");
+        break;
+    case DORA_EXIT_HUNG:
+        dora__text_puts(out, "hung and was killed");
         break;
     }
 }
