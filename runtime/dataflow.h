@@ -34,7 +34,7 @@
 #define DORA__FINISH_GRACE (120 * DORA__SECOND)
 /* The longest way of a line to its file. */
 #define DORA__LOG_DELAY (DORA__SECOND / 10)
-/* The shortest time between two looks at the pipes. */
+/* The shortest time between two looks at the pipes, while they are not full. */
 #define DORA__OUTPUT_PACE (DORA__SECOND / 1000)
 /* Between two ways of asking a guest to end; see enum dora__guest_press. */
 #define DORA__PRESS_DELAY (DORA__SECOND / 4)
@@ -225,8 +225,11 @@ bool dora__member_unfed(const struct dora_dataflow *flow,
 /* Reads what lies in its pipes now, to the last unfinished line. */
 void dora__member_drain(struct dora_dataflow *flow,
                         struct dora__member *member);
-/* Reads a pipe once; closes it at its end. */
-void dora__member_read(struct dora_dataflow *flow, struct dora__member *member,
+/* What is read of a pipe at a time. Who has filled it waits for the lines of
+ * one such part to be dealt with: some milliseconds, however short they are. */
+enum { DORA__READ_SIZE = 16 << 10 };
+/* Reads a pipe once; closes it at its end. Whether there may be more in it. */
+bool dora__member_read(struct dora_dataflow *flow, struct dora__member *member,
                        int stream);
 void dora__member_set_phase(struct dora_dataflow *flow,
                             struct dora__member *member,

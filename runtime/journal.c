@@ -151,11 +151,13 @@ dora__journal_add(struct dora__journal_file *file,
         return false;
     dora__text_puts(t, "{\"ts\":\"");
     dora__text_time(t, line->time_ns);
-    dora__text_printf(
-        t, "\",\"level\":\"%s\",\"node\":", dora__level_name(line->level));
+    dora__text_puts(t, "\",\"level\":\"");
+    dora__text_puts(t, dora__level_name(line->level));
+    dora__text_puts(t, "\",\"node\":");
     dora__text_json(t, line->node, strlen(line->node));
-    dora__text_printf(t,
-                      ",\"stream\":\"%s\",\"msg\":", stream_name(line->stream));
+    dora__text_puts(t, ",\"stream\":\"");
+    dora__text_puts(t, stream_name(line->stream));
+    dora__text_puts(t, "\",\"msg\":");
     dora__text_json(t, line->text, line->text_size);
     dora__text_puts(t, ",\"target\":");
     if (line->target != NULL)

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { READ_SIZE = 256 << 10 };
 enum { CONFIG_LIMIT = 100 << 10 }; /* the kernel allows 128 KiB a string */
 
 extern char **environ;
@@ -89,16 +88,21 @@ source_of(struct dora_dataflow *flow, struct dora__member *member, int stream)
         flow, member, stream == 0 ? DORA_STREAM_STDOUT : DORA_STREAM_STDERR};
 }
 
-void
+bool
 dora__member_read(struct dora_dataflow *flow, struct dora__member *member,
                   int stream)
 {
     struct source source = source_of(flow, member, stream);
     struct dora__output *output = &member->outputs[stream];
+    int n;
 
-    if (output->fd >= 0 && dora__output_read(output, flow->buffer, READ_SIZE,
-                                             take_line, &source) == 0)
+    if (output->fd < 0)
+        return false;
+    n = dora__output_read(output, flow->buffer, DORA__READ_SIZE, take_line,
+                          &source);
+    if (n == 0)
         dora__output_close(output);
+    return n == DORA__READ_SIZE;
 }
 
 /* What the dead node wrote is complete after this. What it left running may
@@ -109,8 +113,8 @@ dora__member_drain(struct dora_dataflow *flow, struct dora__member *member)
     for (int stream = 0; stream < 2; stream++) {
         struct source source = source_of(flow, member, stream);
 
-        dora__output_drain(&member->outputs[stream], flow->buffer, READ_SIZE,
-                           take_line, &source);
+        dora__output_drain(&member->outputs[stream], flow->buffer,
+                           DORA__READ_SIZE, take_line, &source);
     }
 }
 

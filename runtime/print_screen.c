@@ -11,7 +11,8 @@
  *
  * The queue is two buffers: one is filled while the other is written. A buffer
  * is text and the pieces it consists of, one for each change of direction, so
- * that a burst of lines is one write. */
+ * that a burst of lines is one write. Of a flood, a millisecond is: waking the
+ * thread for each line would cost more than all else. */
 #include "print.h"
 
 #include <poll.h>
@@ -21,6 +22,7 @@
 #include <sys/eventfd.h>
 
 enum { QUEUE_LIMIT = 8 << 20, SAID_LIMIT = 4096 };
+enum { PACE = 1000000 }; /* ns between two writes of a flood */
 
 struct piece {
     int fd;
@@ -123,8 +125,11 @@ admit_skipped(struct screen *screen)
 static void
 enqueue(struct screen *screen, int fd, const char *text, size_t size)
 {
+    bool first;
+
     (void)pthread_mutex_lock(&screen->lock);
-    if (!screen->fill.count)
+    first = !screen->fill.count;
+    if (first)
         buffer_clear(&screen->fill);
     if (screen->fill.text.size + size > QUEUE_LIMIT ||
         screen->fill.text.failed) {
@@ -134,7 +139,8 @@ enqueue(struct screen *screen, int fd, const char *text, size_t size)
         if (!buffer_add(&screen->fill, fd, text, size))
             screen->skipped++;
     }
-    (void)pthread_cond_signal(&screen->work);
+    if (first)
+        (void)pthread_cond_signal(&screen->work);
     (void)pthread_mutex_unlock(&screen->lock);
 }
 
@@ -208,6 +214,18 @@ write_buffer(struct screen *screen, const struct buffer *buffer, bool *dead)
     }
 }
 
+/* Lets lines gather when the last write was just now. */
+static void
+pace(int64_t *written_at)
+{
+    static const struct timespec some = {0, PACE};
+    int64_t now = dora__now();
+
+    if (now - *written_at < PACE)
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &some, NULL);
+    *written_at = now;
+}
+
 static void
 screen_free(struct screen *screen)
 {
@@ -225,6 +243,7 @@ drain(void *arg)
     struct screen *screen = arg;
     struct buffer out = {0};
     bool dead[STDERR_FILENO + 1] = {false}, abandoned;
+    int64_t written_at = 0;
 
     (void)pthread_mutex_lock(&screen->lock);
     for (;;) {
@@ -242,6 +261,7 @@ drain(void *arg)
         (void)pthread_mutex_unlock(&screen->lock);
         write_buffer(screen, &out, dead);
         buffer_clear(&out);
+        pace(&written_at);
         (void)pthread_mutex_lock(&screen->lock);
     }
     screen->ended = true;
@@ -329,6 +349,19 @@ last_overwrite(const char **text, size_t *size)
     }
 }
 
+/* In that colour, at least `width` characters; no printf for each line. */
+static void
+put(struct dora__text *line, const char *colour, const char *text, size_t width)
+{
+    if (colour)
+        dora__text_puts(line, colour);
+    dora__text_puts(line, text);
+    for (size_t size = strlen(text); size < width; size++)
+        dora__text_puts(line, " ");
+    if (colour)
+        dora__text_puts(line, RESET);
+}
+
 static void
 format_line(struct screen *screen, const struct dora_log_record *record,
             struct dora__text *line)
@@ -340,13 +373,16 @@ format_line(struct screen *screen, const struct dora_log_record *record,
 
     if (colours)
         last_overwrite(&text, &size);
-    dora__text_printf(line, "%s%s%s %s%-6s%s %s%s%s: ", colours ? DIM : "",
-                      clock_text(screen, record->time_ns), colours ? RESET : "",
-                      colours ? level_colour(record) : "", level_word(record),
-                      colours ? RESET : "", colours ? node_colour(node) : "",
-                      node, colours ? RESET : "");
-    if (record->target)
-        dora__text_printf(line, "%s: ", record->target);
+    put(line, colours ? DIM : NULL, clock_text(screen, record->time_ns), 8);
+    dora__text_puts(line, " ");
+    put(line, colours ? level_colour(record) : NULL, level_word(record), 6);
+    dora__text_puts(line, " ");
+    put(line, colours ? node_colour(node) : NULL, node, 0);
+    dora__text_puts(line, ": ");
+    if (record->target) {
+        dora__text_puts(line, record->target);
+        dora__text_puts(line, ": ");
+    }
     dora__text_add(line, text, size);
     if (colours && memchr(text, '\033', size))
         dora__text_puts(line, RESET);

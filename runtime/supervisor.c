@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { READ_SIZE = 256 << 10, EVENTS = 64, IN_FLIGHT_LIMIT = 16 };
+enum { EVENTS = 64, IN_FLIGHT_LIMIT = 16 };
 
 /* --- the barrier --------------------------------------------------------- */
 
@@ -240,18 +240,20 @@ hear_guardian(struct dora_dataflow *flow)
 
 /* A node that prints a lot would wake the supervisor for every write. So the
  * pipes have an epoll of their own, which is slept on only when some time has
- * passed since they were read: a pipe does not fill in that. */
+ * passed since they were read: a pipe does not fill in that, unless there was
+ * more in it than was read. */
 static void
 hear_outputs(struct dora_dataflow *flow)
 {
     struct epoll_event events[EVENTS];
     int n = epoll_wait(flow->outputs_fd, events, EVENTS, 0);
     int64_t now = dora__now();
+    bool more = false;
 
     for (int i = 0; i < n; i++)
-        dora__member_read(flow, &flow->members[events[i].data.u64 / 2],
-                          (int)(events[i].data.u64 % 2));
-    if (n > 0 && now - flow->heard_at < DORA__OUTPUT_PACE)
+        more |= dora__member_read(flow, &flow->members[events[i].data.u64 / 2],
+                                  (int)(events[i].data.u64 % 2));
+    if (n > 0 && !more && now - flow->heard_at < DORA__OUTPUT_PACE)
         flow->listen_at = now + DORA__OUTPUT_PACE;
     flow->heard_at = now;
 }
@@ -462,7 +464,7 @@ prepare(struct dora_dataflow *flow)
 {
     int code;
 
-    flow->buffer = malloc(READ_SIZE);
+    flow->buffer = malloc(DORA__READ_SIZE);
     if (flow->buffer == NULL)
         return -ENOMEM;
     flow->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
