@@ -4,6 +4,7 @@
     python3 configure.py                    look, and say what was found and why
     python3 configure.py --setup            install what is missing, then look
     python3 configure.py --python PATH...   build for these Pythons only
+    python3 configure.py --no-python        build what knows no Python only
 
 Nothing is built here and nothing outside build/ is written, but for --setup,
 which runs apt-get (through sudo when not root). Written are
@@ -246,7 +247,8 @@ def candidates():
 def find_pythons():
     """The usable Pythons, tagged, and those passed over with the reason."""
     usable, refused, seen = [], [], set()
-    for path in ARGS.python or candidates():
+    paths = [] if ARGS.no_python else ARGS.python or candidates()
+    for path in paths:
         python = ask_python(path)
         if python is None:
             refused.append((path, "does not run"))
@@ -291,6 +293,8 @@ def missing(found, pythons, needs):
     for thing in found.values():
         if thing.need in needs and thing.where is None:
             packages += thing.package.split()
+    if ARGS.no_python:
+        return packages
     if REQUIRED in needs and not pythons:
         packages.append("python3-dev")
     if TESTS in needs and lacks_numpy(pythons):
@@ -383,7 +387,7 @@ def config_ninja(found, first, arguments):
     facts = {
         "configure_args": " ".join(map(shlex.quote, arguments)),
         "python": shlex.quote(sys.executable),
-        "first_python": shlex.quote(first.executable),
+        "first_python": shlex.quote(first.executable) if first else "false",
         "prefix": ARGS.prefix,
         "opt": "-O2 -g",
         # Some gcc warn that their TSan does not follow fences.
@@ -452,6 +456,9 @@ def parse():
     parser.add_argument("--python", action="append", default=[],
                         metavar="PATH", help="an interpreter to build for; may "
                         "repeat (default: every usable one found)")
+    parser.add_argument("--no-python", action="store_true",
+                        help="build no dora module: the C library, and "
+                        "dora-run for nodes of other kinds")
     parser.add_argument("--cc", default=os.environ.get("CC"),
                         help="the C compiler (default: $CC, gcc, clang)")
     parser.add_argument("--setup", nargs="?", const="needed",
@@ -470,6 +477,8 @@ def remembered():
     arguments = ["--prefix", ARGS.prefix]
     for path in ARGS.python:
         arguments += ["--python", path]
+    if ARGS.no_python:
+        arguments.append("--no-python")
     if ARGS.cc:
         arguments += ["--cc", ARGS.cc]
     return arguments
@@ -485,7 +494,7 @@ def main():
     advise(found, pythons)
     os.makedirs("build", exist_ok=True)
     write("build/config.ninja", config_ninja(
-        found, pythons[0], remembered()))
+        found, pythons[0] if pythons else None, remembered()))
     write("build/pythons.ninja", pythons_ninja(pythons))
     write("build/pythons", table(pythons))
     say("now: ninja, ninja run, ninja test")

@@ -197,6 +197,41 @@ class TestInstall(Temporary):
         self.assertNotIn(os.path.join(TOP, "build"), done.stdout)
 
 
+class TestWithoutPython(Temporary):
+    """runtime/ is built and passes its tests where there is no Python to build
+    for, nor one to be found, nor pyapi/."""
+
+    def tools(self):
+        """A directory with every program of the machine but Python."""
+        place = os.path.join(self.directory, "bin")
+        os.mkdir(place)
+        for directory in os.environ["PATH"].split(":"):
+            for name in os.listdir(directory) if os.path.isdir(directory) else ():
+                link = os.path.join(place, name)
+                if not name.startswith("python") and not os.path.lexists(link):
+                    os.symlink(os.path.join(directory, name), link)
+        return place
+
+    def test_the_runtime_builds_and_passes_its_tests(self):
+        for name in ("runtime", "tests"):
+            shutil.copytree(os.path.join(TOP, name),
+                            os.path.join(self.directory, name))
+        for name in ("build.ninja", "configure.py"):
+            shutil.copy(os.path.join(TOP, name), self.directory)
+        subprocess.run([sys.executable, "configure.py", "--no-python"],
+                       cwd=self.directory, check=True,
+                       stdout=subprocess.DEVNULL)
+        config = os.path.join(self.directory, "build/config.ninja")
+        with open(config, "a") as file:
+            file.write("opt = -O0\n")  # it is not the speed that is tried
+        done = subprocess.run(
+            ["ninja", "-j2", "build/dev/runtime_test"], cwd=self.directory,
+            env={**os.environ, "PATH": self.tools()}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout[-6000:])
+        self.assertGreater(done.stdout.count("[  PASSED  ]"), 30)
+
+
 # What stands around README's node when it is tried.
 CAMERA = """
 from dora import Node
