@@ -1,9 +1,9 @@
 /* py_receive.c - next() and its relatives.
  *
  * Keeps true:
- *   1. The GIL is given up around waiting and around nothing else: a message
- *      that is there is taken without (a release and re-take costs as much as
- *      the rest).
+ *   1. The GIL is given up around sleeping and around nothing else: a message
+ *      that is there, or comes within microseconds, is taken without (a release
+ *      and re-take costs as much as the rest).
  *   2. A signal that comes while waiting runs its Python handler at once.
  *   3. A message is popped only by the call that returns it: whoever waits
  *      may be interrupted or cancelled without losing one. */
@@ -31,21 +31,18 @@ dora__py_poll(struct dora__py_node *self, PyObject **ret_event)
     return *ret_event == NULL ? -1 : 1;
 }
 
-/* Sleeps until there may be an event, at most until `deadline` (-1: none).
- * Gives up the GIL. 0; -ETIMEDOUT; -1: exception. */
+/* Waits until there may be an event, at most until `deadline` (-1: none). 0;
+ * -ETIMEDOUT; -1: exception. */
 static int
 wait_until(struct dora__py_node *self, int64_t deadline)
 {
-    int64_t left = -1;
+    struct dora__wait wait = {.deadline = deadline};
     int r;
 
-    if (deadline >= 0) {
-        left = deadline - dora__now();
-        if (left <= 0)
-            return -ETIMEDOUT;
-    }
+    if (dora__node_spin(self->node, &wait))
+        return 0;
     Py_BEGIN_ALLOW_THREADS;
-    r = dora_node_wait(self->node, left);
+    r = dora__node_doze(self->node, &wait);
     Py_END_ALLOW_THREADS;
     if (r == -EINTR)
         return PyErr_CheckSignals() < 0 ? -1 : 0;

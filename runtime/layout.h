@@ -158,7 +158,8 @@ enum { DORA__GATE_FREE, DORA__GATE_PRODUCER, DORA__GATE_HOST };
  * kind:2 | ring:1 | bit:6 | record:24 | low 31 bits of tail or head. */
 struct dora__shared_node {
     _Atomic uint32_t bell; /* see bell.h */
-    uint8_t zero1[60];
+    _Atomic uint32_t core; /* the node was last seen on */
+    uint8_t zero1[56];
     _Atomic uint32_t gate;
     uint32_t pad1;
     _Atomic uint64_t intent;

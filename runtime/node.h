@@ -91,6 +91,16 @@ const void *dora__sample_data(const struct dora_sample *sample);
 /* Where in the heaps file a loan's or sample's bytes lie. */
 uint64_t dora__loan_offset(const struct dora_loan *loan);
 uint64_t dora__sample_offset(const struct dora_sample *sample);
+/* The two halves of dora_node_wait, for who holds a lock that others need while
+ * it sleeps. The first waits some tens of microseconds at most, and only while
+ * that is likely to be enough; true: there may be an event. The second sleeps:
+ * 0, -ETIMEDOUT, -EINTR. */
+struct dora__wait {
+    int64_t deadline; /* CLOCK_MONOTONIC; -1: none */
+    bool judged;      /* false at first */
+};
+bool dora__node_spin(struct dora_node *node, struct dora__wait *wait);
+int dora__node_doze(struct dora_node *node, struct dora__wait *wait);
 /* Whether stop has been requested (the stream may still hold events). */
 bool dora__node_stopping(const struct dora_node *node);
 

@@ -275,7 +275,7 @@ dora__inputs_choose(struct dora_node *node, int64_t *deadline)
     return best;
 }
 
-bool
+struct dora__offer
 dora__inputs_look(struct dora_node *node, int64_t *ret_deadline)
 {
     struct dora__offer offer;
@@ -283,7 +283,7 @@ dora__inputs_look(struct dora_node *node, int64_t *ret_deadline)
     (void)pthread_mutex_lock(&node->receive);
     offer = dora__inputs_choose(node, ret_deadline);
     (void)pthread_mutex_unlock(&node->receive);
-    return offer.what != DORA__NOTHING;
+    return offer;
 }
 
 bool

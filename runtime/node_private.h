@@ -16,6 +16,7 @@
 #include "ring.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 /* A received value. Lives as long as its references; then its edge's bit is
  * cleared and the struct waits in the node's free list. */
@@ -150,7 +151,7 @@ struct dora_node {
     bool stop_told, ended;
 
     /* wait */
-    _Atomic int spin_credit, spin_debt;
+    _Atomic int short_promise; /* that the next wait is short */
     unsigned cores;
 };
 
@@ -253,8 +254,9 @@ struct dora__offer {
  * *ret_deadline when there will be one without anybody's doing (-1: never). */
 struct dora__offer dora__inputs_choose(struct dora_node *node,
                                        int64_t *ret_deadline);
-/* Whether there is one; takes the lock. */
-bool dora__inputs_look(struct dora_node *node, int64_t *ret_deadline);
+/* The same, takes the lock. */
+struct dora__offer dora__inputs_look(struct dora_node *node,
+                                     int64_t *ret_deadline);
 /* A cheap guess at that, without lock or clock. */
 bool dora__inputs_glance(const struct dora_node *node);
 /* Number of the tick that is told next. */
@@ -277,8 +279,21 @@ void dora__samples_fini(struct dora_node *node);
 /* node_wait.c: sleeps on the node's bell, armed with `word`, until `deadline`
  * (-1: for ever). 0, -ETIMEDOUT, -EINTR. */
 int dora__node_sleep(struct dora_node *node, uint32_t word, int64_t deadline);
-/* Until dora__inputs_take may find something. */
-int dora__node_wait_until(struct dora_node *node, int64_t deadline);
+/* Which core this thread runs on. */
+static inline uint32_t
+dora__core(void)
+{
+    return (uint32_t)sched_getcpu();
+}
+/* Lets consumers see on which core the node is at work. */
+static inline void
+dora__node_show_core(struct dora_node *node)
+{
+    uint32_t core = dora__core();
+
+    if (atomic_load_explicit(&node->shared->core, memory_order_relaxed) != core)
+        atomic_store_explicit(&node->shared->core, core, memory_order_relaxed);
+}
 /* `timeout_ns` from now, as a deadline; -1 stays. */
 int64_t dora__deadline(int64_t timeout_ns);
 

@@ -156,6 +156,7 @@ attempt(struct dora_node *node, struct dora__out *out, struct dora_loan *loan)
         }
     }
     (void)pthread_mutex_unlock(&node->send);
+    dora__node_show_core(node);
     ring_consumers(node, out, pushed);
     if (behind)
         dora__bell_ring(&node->shared->bell);

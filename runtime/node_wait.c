@@ -3,11 +3,15 @@
  * 1. Idle costs nothing: a sleeper wakes for a ring, its next timer tick, the
  *    caller's deadline or a signal, and for nothing else.
  * 2. Where messages come fast a short spin saves the sleep and the wake. It is
- *    done only after waits that turned out short, and only while no more nodes
- *    are awake than there are cores: a spinner must not take the core that the
- *    producer needs. Other programs may need it too: a spin in vain is paid for
- *    by many short waits before the next one.
- * 3. A signal handler that ran is reported, so that the caller's can run.
+ *    done while most of the last waits were short enough for it. A spinner must
+ *    not take the core that the producer needs: it does not spin while more
+ *    nodes are awake than there are cores, nor on a core on which a producer
+ *    was last seen. On a busy machine producers are late, waits are long, and
+ *    the spinning ends by itself.
+ * 3. A wait is judged by when the message was sent, not by when the sleeper
+ *    was up again: two nodes that wake each other would else find every wait
+ *    too long for a spin because of the wakes that spinning saves.
+ * 4. A signal handler that ran is reported, so that the caller's can run.
  *
  * Locks are never held here: other threads of the node go on. */
 #include "node_private.h"
@@ -15,11 +19,10 @@
 #include <sys/prctl.h>
 
 enum {
-    SPIN_NS = 40 * 1000,        /* at most, per wait */
-    SHORT_WAIT_NS = 100 * 1000, /* that promises more of its kind */
-    FIRST_DEBT = 4,             /* short waits, after a spin in vain */
-    DEBT_LIMIT = 512,           /* and after many */
-    GLANCES = 16,               /* between two looks at the clock */
+    SPIN_NS = 50 * 1000, /* at most, per wait: about what a sleep costs */
+    GLANCES = 16,        /* between two looks at the clock */
+    CERTAIN = 256,       /* promise of a short wait */
+    MEMORY = 8,          /* waits that the promise remembers */
 };
 
 int64_t
@@ -72,22 +75,48 @@ dora__node_sleep(struct dora_node *node, uint32_t word, int64_t deadline)
     fall_asleep(node);
     result = dora__bell_sleep(&node->shared->bell, word, deadline);
     wake_up(node);
+    dora__node_show_core(node);
     return result;
 }
 
-enum spun { NOT_SPUN, SPUN_WELL, SPUN_IN_VAIN };
+/* --- spinning ------------------------------------------------------------ */
+
+static void
+remember_wait(struct dora_node *node, bool is_short)
+{
+    int promise =
+        atomic_load_explicit(&node->short_promise, memory_order_relaxed);
+
+    promise += ((is_short ? CERTAIN : 0) - promise) / MEMORY;
+    atomic_store_explicit(&node->short_promise, promise, memory_order_relaxed);
+}
 
 static bool
 may_spin(const struct dora_node *node)
 {
     uint32_t active, sleepers;
 
-    if (atomic_load_explicit(&node->spin_credit, memory_order_relaxed) <= 0)
+    if (atomic_load_explicit(&node->short_promise, memory_order_relaxed) <
+        CERTAIN / 2)
         return false;
     active = atomic_load_explicit(&node->control->active, memory_order_relaxed);
     sleepers =
         atomic_load_explicit(&node->control->sleepers, memory_order_relaxed);
     return (int32_t)(active - sleepers) <= (int32_t)node->cores;
+}
+
+/* Whether a producer was last seen on the core this thread runs on. */
+static bool
+shares_core(const struct dora_node *node)
+{
+    uint32_t core = dora__core();
+
+    for (uint32_t i = 0; i < node->source_count; i++)
+        if (atomic_load_explicit(
+                &dora__node_of(node->control, node->sources[i].node)->core,
+                memory_order_relaxed) == core)
+            return true;
+    return false;
 }
 
 /* A number of glances without looking at the clock. */
@@ -102,23 +131,6 @@ glance_often(const struct dora_node *node)
     return false;
 }
 
-static enum spun
-spin(const struct dora_node *node, int64_t deadline)
-{
-    int64_t end;
-
-    if (glance_often(node))
-        return SPUN_WELL;
-    end = dora__now() + SPIN_NS;
-    if (deadline >= 0 && deadline < end)
-        end = deadline;
-    do {
-        if (glance_often(node))
-            return SPUN_WELL;
-    } while (dora__now() < end);
-    return SPUN_IN_VAIN;
-}
-
 static int64_t
 earlier(int64_t a, int64_t b)
 {
@@ -127,76 +139,89 @@ earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static bool
+spin_until(const struct dora_node *node, int64_t deadline)
+{
+    int64_t end;
+
+    if (glance_often(node))
+        return true;
+    end = earlier(dora__now() + SPIN_NS, deadline);
+    while (!shares_core(node) && dora__now() < end)
+        if (glance_often(node))
+            return true;
+    return false;
+}
+
+bool
+dora__node_spin(struct dora_node *node, struct dora__wait *wait)
+{
+    int64_t due = -1;
+    bool found;
+
+    if (!may_spin(node) || shares_core(node))
+        return false;
+    if (node->needs_clock &&
+        dora__inputs_look(node, &due).what != DORA__NOTHING)
+        return true;
+    found = spin_until(node, earlier(wait->deadline, due));
+    remember_wait(node, found);
+    wait->judged = true;
+    return found;
+}
+
+/* --- sleeping ------------------------------------------------------------ */
+
 static int
-sleep_until(struct dora_node *node, int64_t deadline)
+sleep_until(struct dora_node *node, int64_t deadline,
+            struct dora__offer *ret_offer)
 {
     for (;;) {
         uint32_t word = dora__bell_arm(&node->shared->bell);
         int64_t due;
         int result;
 
-        if (dora__inputs_look(node, &due))
+        *ret_offer = dora__inputs_look(node, &due);
+        if (ret_offer->what != DORA__NOTHING)
             return 0;
         result = dora__node_sleep(node, word, earlier(deadline, due));
         if (result == -EINTR)
             return result;
-        if (deadline >= 0 && dora__now() >= deadline)
-            return dora__inputs_look(node, &due) ? 0 : -ETIMEDOUT;
+        if (deadline < 0 || dora__now() < deadline)
+            continue;
+        *ret_offer = dora__inputs_look(node, &due);
+        return ret_offer->what != DORA__NOTHING ? 0 : -ETIMEDOUT;
     }
 }
 
-/* A spin in vain forbids the next ones, each time twice as many; one that found
- * something forgives half. */
-static void
-remember_spin(struct dora_node *node, enum spun spun)
+/* Whether a spin instead of the sleep would have met the message. */
+static bool
+was_short(const struct dora_node *node, const struct dora__offer *offer,
+          int64_t begin)
 {
-    int debt = atomic_load_explicit(&node->spin_debt, memory_order_relaxed);
-
-    if (spun == SPUN_WELL && debt == 0)
-        return;
-    if (spun == SPUN_WELL) {
-        debt /= 2;
-    } else {
-        debt = debt == 0 ? FIRST_DEBT : debt < DEBT_LIMIT ? 2 * debt : debt;
-        atomic_store_explicit(&node->spin_credit, -debt, memory_order_relaxed);
-    }
-    atomic_store_explicit(&node->spin_debt, debt, memory_order_relaxed);
-}
-
-/* Short waits pay the debt off, and then allow a spin; a long one forbids it
- * until there was a short one. */
-static void
-remember_wait(struct dora_node *node, int64_t waited)
-{
-    int credit = atomic_load_explicit(&node->spin_credit, memory_order_relaxed);
-
-    if (waited < SHORT_WAIT_NS && credit < 1)
-        credit++;
-    else if (waited >= SHORT_WAIT_NS && credit > 0)
-        credit = 0;
-    atomic_store_explicit(&node->spin_credit, credit, memory_order_relaxed);
+    return offer->what == DORA__MESSAGE && offer->time - begin < SPIN_NS &&
+           !shares_core(node);
 }
 
 int
-dora__node_wait_until(struct dora_node *node, int64_t deadline)
+dora__node_doze(struct dora_node *node, struct dora__wait *wait)
 {
-    int64_t begin, due = -1;
-    int result;
+    int64_t begin = dora__now();
+    struct dora__offer offer = {.what = DORA__NOTHING};
+    int result = sleep_until(node, wait->deadline, &offer);
 
-    if (may_spin(node)) {
-        enum spun spun;
-
-        if (node->needs_clock && dora__inputs_look(node, &due))
-            return 0;
-        spun = spin(node, earlier(deadline, due));
-        remember_spin(node, spun);
-        if (spun == SPUN_WELL)
-            return 0;
-    }
-    begin = dora__now();
-    result = sleep_until(node, deadline);
-    remember_wait(node, dora__now() - begin);
+    if (!wait->judged)
+        remember_wait(node, was_short(node, &offer, begin));
+    wait->judged = true;
     return result;
+}
+
+static int
+wait_until(struct dora_node *node, int64_t deadline)
+{
+    struct dora__wait wait = {.deadline = deadline};
+
+    return dora__node_spin(node, &wait) ? 0 : dora__node_doze(node, &wait);
 }
 
 int
@@ -204,11 +229,12 @@ dora_node_wait(struct dora_node *node, int64_t timeout_ns)
 {
     int64_t due;
 
-    if (!dora__node_alive(node) || dora__inputs_look(node, &due))
+    if (!dora__node_alive(node) ||
+        dora__inputs_look(node, &due).what != DORA__NOTHING)
         return 0;
     if (timeout_ns == 0)
         return -ETIMEDOUT;
-    return dora__node_wait_until(node, dora__deadline(timeout_ns));
+    return wait_until(node, dora__deadline(timeout_ns));
 }
 
 int
@@ -222,7 +248,7 @@ dora_node_next(struct dora_node *node, int64_t timeout_ns,
         return result;
     deadline = dora__deadline(timeout_ns);
     do {
-        result = dora__node_wait_until(node, deadline);
+        result = wait_until(node, deadline);
         if (result == -ETIMEDOUT)
             return 0;
         if (result < 0)

@@ -1,5 +1,6 @@
 /* node_wait_test.c - waiting: what ends it, what it costs, who may wait. */
 #include "flow.h"
+#include "layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -184,6 +186,81 @@ test_node_wait_serves_several_threads(void **state)
     flow_close_pair(&flow, nodes);
 }
 
+/* --- spinning ------------------------------------------------------------ */
+
+static void
+show_producer(struct flow *flow, uint32_t core)
+{
+    atomic_store(&dora__node_of(flow->plane.control, 0)->core, core);
+}
+
+/* A message that was there when the wait began, from another core. */
+static void
+wait_shortly(struct flow *flow, struct dora_node **nodes)
+{
+    struct dora__wait wait = {.deadline = -1};
+
+    flow_send_number(nodes[0], 0, 1);
+    show_producer(flow, UINT32_MAX);
+    assert_int_equal(dora__node_doze(nodes[1], &wait), 0);
+    assert_int_equal(flow_next_number(nodes[1]), 1);
+}
+
+static bool
+spins(struct dora_node *node)
+{
+    struct dora__wait wait = {.deadline = -1};
+
+    assert_false(dora__node_spin(node, &wait));
+    return wait.judged;
+}
+
+static void
+test_node_wait_spins_while_it_pays(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    unsigned vain = 0;
+
+    (void)state;
+    flow_open_pair(&flow, nodes, 4, FLOW_TWO_RINGS);
+    assert_false(spins(nodes[1]));
+    for (unsigned i = 0; i < 20; i++)
+        wait_shortly(&flow, nodes);
+    while (spins(nodes[1]))
+        assert_true(++vain < 20);
+    assert_in_range(vain, 1, 8);
+    /* A few short waits bring it back. */
+    wait_shortly(&flow, nodes);
+    wait_shortly(&flow, nodes);
+    assert_true(spins(nodes[1]));
+    flow_close_pair(&flow, nodes);
+}
+
+static void
+test_node_wait_leaves_the_core_to_the_producer(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    cpu_set_t all, one;
+    int core = sched_getcpu();
+
+    (void)state;
+    flow_open_pair(&flow, nodes, 4, FLOW_TWO_RINGS);
+    for (unsigned i = 0; i < 20; i++)
+        wait_shortly(&flow, nodes);
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    show_producer(&flow, (uint32_t)core);
+    assert_false(spins(nodes[1]));
+    show_producer(&flow, (uint32_t)core + 1);
+    assert_true(spins(nodes[1]));
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    flow_close_pair(&flow, nodes);
+}
+
 struct writer {
     struct dora_node *node;
     uint64_t first;
@@ -328,6 +405,8 @@ main(void)
         cmocka_unit_test(test_node_wait_reports_signals),
         cmocka_unit_test(test_node_wait_idles_without_waking),
         cmocka_unit_test(test_node_wait_sleeps_till_the_tick),
+        cmocka_unit_test(test_node_wait_spins_while_it_pays),
+        cmocka_unit_test(test_node_wait_leaves_the_core_to_the_producer),
         cmocka_unit_test(test_node_wait_serves_several_threads),
         cmocka_unit_test(test_node_wait_queues_blocked_senders),
         cmocka_unit_test(test_node_wait_timer_keeps_a_node_alive),
