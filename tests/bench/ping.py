@@ -1,6 +1,7 @@
 """One end of a Python -> Python hop: sends, waits for the answer, and prints
-p50 p99 p99.9 in ns and hops per second as JSON. A spinning hop is half of a
-round trip; a paced one is the way there alone, as pong saw it."""
+p50 p99 p99.9 in ns and hops per second as JSON. Back to back a hop is half of a
+round trip of untouched payloads; a paced one is the way there alone, as pong
+saw it by the stamp in the payload."""
 
 import json
 import os
@@ -18,9 +19,19 @@ STAMP = struct.Struct("q")
 now = time.monotonic_ns
 
 
-def pace(when):
-    while (left := when - now()) > 0:
+def back_to_back(node):
+    sent = now()
+    node.send_output_raw("there", SIZE).send()
+    node.next()
+    return (now() - sent) // 2
+
+
+def paced(node, due):
+    while (left := due - now()) > 0:
         time.sleep(left / 1e9)
+    with node.send_output_raw("there", SIZE) as buffer:
+        STAMP.pack_into(buffer, 0, now())
+    return STAMP.unpack_from(node.next()["value"])[0]
 
 
 def main():
@@ -30,19 +41,8 @@ def main():
     for turn in range(WARM + COUNT):
         if turn == WARM:
             begun = now()
-        if PERIOD:
-            due += PERIOD
-            pace(due)
-        sample = node.send_output_raw("there", SIZE)
-        buffer = sample.as_memoryview()
-        sent = now()
-        STAMP.pack_into(buffer, 0, sent)
-        sample.send()
-        event = node.next()
-        if PERIOD:
-            samples.append(STAMP.unpack_from(event["value"])[0])
-        else:
-            samples.append((now() - sent) // 2)
+        due += PERIOD
+        samples.append(paced(node, due) if PERIOD else back_to_back(node))
     seconds = (now() - begun) / 1e9
     samples = sorted(samples[WARM:])
     hops = COUNT if PERIOD else 2 * COUNT
