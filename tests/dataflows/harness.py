@@ -284,18 +284,23 @@ class FlowTest(unittest.TestCase):
             **popen,
         )
 
+    def compiled(self, source):
+        """A shared library of the C source, among the scripts."""
+        library = os.path.join(self.directory, source.removesuffix(".c") + ".so")
+        subprocess.run(
+            [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-fno-builtin"]
+            + [os.path.join(HERE, source), "-o", library],
+            check=True,
+        )
+        return library
+
     def preloaded(self, source):
         """A dora-run, in a copy of its programs, below which every dora-python
         has the library made of `source` preloaded."""
         place = os.path.join(self.directory, "libexec")
         os.mkdir(place)
         built = os.path.dirname(settings.dora_run)
-        library = os.path.join(place, "preloaded.so")
-        subprocess.run(
-            [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-fno-builtin"]
-            + [os.path.join(HERE, source), "-o", library],
-            check=True,
-        )
+        library = self.compiled(source)
         for name in ("dora-run", "dora-guardian"):
             shutil.copy(os.path.join(built, name), place)
         with open(os.path.join(built, "pythons")) as table:
