@@ -74,7 +74,7 @@ int dora__node_loan_slice(struct dora_node *node, int output,
 
 /* A loan of memory of the process's own, for a caller who was refused one by
  * -ECANCELED and has to give out writable bytes all the same: sending it does
- * nothing. -ENOMEM. */
+ * nothing. -ECANCELED: he keeps as many as he may have messages. -ENOMEM. */
 DORA_MUST_CHECK
 int dora__node_loan_adrift(struct dora_node *node, int output, size_t size,
                            struct dora_loan **ret_loan, struct dora_error *err);

@@ -372,16 +372,34 @@ dora__node_loan(struct dora_node *node, int output, size_t size,
     return loan_new(node, &wish, ret_loan, err);
 }
 
+/* Who hoards them takes no more than the node may have. */
+static bool
+may_drift(struct dora_node *node, size_t size)
+{
+    uint64_t limit = node->shared->heap_limit;
+    bool may;
+
+    (void)pthread_mutex_lock(&node->send);
+    may = size <= limit && node->adrift <= limit - size;
+    if (may)
+        node->adrift += size;
+    (void)pthread_mutex_unlock(&node->send);
+    return may;
+}
+
 int
 dora__node_loan_adrift(struct dora_node *node, int output, size_t size,
                        struct dora_loan **ret_loan, struct dora_error *err)
 {
     struct dora_loan *loan = blank(node);
-    void *memory = loan == NULL ? NULL : aligned_alloc(64, (size + 63) & ~63UL);
+    void *memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    bool there = loan != NULL && memory != NULL;
 
-    if (memory == NULL) {
+    if (!there || !may_drift(node, size)) {
         free(loan);
-        return dora__fail(err, ENOMEM, "no memory for %zu bytes", size);
+        free(memory);
+        return there ? dora__fail(err, ECANCELED, "stop was requested")
+                     : dora__fail(err, ENOMEM, "no memory for %zu bytes", size);
     }
     *loan = (struct dora_loan){
         .node = node,
@@ -462,6 +480,8 @@ dora_loan_drop(struct dora_loan *loan)
     (void)pthread_mutex_lock(&node->send);
     if (loan->record != nothing)
         dora__loan_end(loan);
+    else
+        node->adrift -= loan->size;
     loan->next = node->free_loans;
     node->free_loans = loan;
     awaited = node->starving > 0;

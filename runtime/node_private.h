@@ -134,6 +134,7 @@ struct dora_node {
     uint32_t rooted_count, loans_since_scan;
     uint64_t scan_cost;   /* records the last scan looked at */
     uint32_t starving;    /* threads that wait for memory */
+    uint64_t adrift;      /* bytes of loans that are */
     int64_t starved_said; /* when the log was told of it; 0: never */
     int64_t trimmed_at;
     int64_t to_utc, to_utc_at; /* the clocks' distance, and when it was taken */

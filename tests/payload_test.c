@@ -323,7 +323,7 @@ static void
 test_payload_adrift_goes_nowhere(void **state)
 {
     struct full f;
-    struct dora_loan *loan;
+    struct dora_loan *loan, *other;
     uint64_t sent;
 
     (void)state;
@@ -340,6 +340,14 @@ test_payload_adrift_goes_nowhere(void **state)
         dora_loan_drop(loan);
     }
     assert_int_equal(flow_counts(&f.flow, 0).sent, sent);
+    /* Who keeps them is told at the node's limit, until he lets go. */
+    assert_int_equal(
+        dora__node_loan_adrift(f.nodes[0], 0, BLOCKS * BLOCK, &loan, NULL), 0);
+    assert_int_equal(dora__node_loan_adrift(f.nodes[0], 0, 1, &other, NULL),
+                     -ECANCELED);
+    dora_loan_drop(loan);
+    assert_int_equal(dora__node_loan_adrift(f.nodes[0], 0, 1, &loan, NULL), 0);
+    dora_loan_drop(loan);
     let_go(&f, 2);
     /* Its struct serves a real one again. */
     assert_int_equal(dora_node_loan(f.nodes[0], 0, 8, NULL, 0, &loan, NULL), 0);

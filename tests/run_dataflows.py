@@ -101,6 +101,8 @@ def main():
     parser.add_argument("--isolation", choices=["auto", "interpreter", "process"])
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--patience", type=float, default=1.0)
+    parser.add_argument("--long", type=float, default=0, metavar="SECONDS",
+                        help="only the tests that have a long form, in it")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("pattern", nargs="*", help="only tests whose name has this")
     options = parser.parse_args()
@@ -109,6 +111,7 @@ def main():
     settings.python = os.path.abspath(options.python)
     settings.isolation = options.isolation
     settings.patience = options.patience
+    settings.long = options.long
 
     tests = list(flatten(unittest.defaultTestLoader.discover(
         os.path.join(HERE, "dataflows"), pattern="*_test.py")))
@@ -117,6 +120,12 @@ def main():
             test
             for test in tests
             if any(fnmatch.fnmatch(test.id(), f"*{p}*") for p in options.pattern)
+        ]
+    if options.long:
+        tests = [
+            test
+            for test in tests
+            if hasattr(getattr(test, test._testMethodName), "has_long_form")
         ]
     if options.list:
         print(*(short(test) for test in tests), sep="\n")

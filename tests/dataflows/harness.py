@@ -46,6 +46,17 @@ class settings:
     version = (3, 11)
     isolation = None
     patience = 1.0  # factor on every deadline
+    long = 0.0  # seconds that a long form lasts; 0: the short forms are run
+
+
+def either(short, long):
+    return long if settings.long else short
+
+
+def has_long_form(test):
+    """Marks what `ninja soak` runs: longer, larger, otherwise the same."""
+    test.has_long_form = True
+    return test
 
 
 class Node:
@@ -283,6 +294,16 @@ class FlowTest(unittest.TestCase):
             timeout=timeout * settings.patience,
             **popen,
         )
+
+    def tell(self, name):
+        """Meets probe.hear(name) of a node."""
+        path = os.path.join(self.directory, f"{name}.fifo")
+        try:
+            os.mkfifo(path)
+        except FileExistsError:
+            pass
+        with open(path, "w"):
+            pass
 
     def compiled(self, source):
         """A shared library of the C source, among the scripts."""

@@ -1,7 +1,7 @@
 """Who holds a producer's memory, what happens when it is full, and what the
 death of a neighbour leaves."""
 
-from harness import FlowTest, Node
+from harness import FlowTest, Node, either, has_long_form, settings
 
 
 class Full(FlowTest):
@@ -216,44 +216,58 @@ class Fragments(FlowTest):
         }, timeout=60)
         self.assertEqual(run.lines("node"), ["True", "whole"])
 
+    @has_long_form
     def test_receivers_free_in_random_order_from_three_threads(self):
         """T13: what they let go makes room for the largest size again."""
+        megabytes = either(64, 2048)
+        env = {
+            "SECONDS": str(settings.long),
+            "COUNT": str(either(150, 500)),
+            "LARGEST": str(either(20, 25)),  # its logarithm
+            "WHOLE": str((megabytes - 2) << 20),
+        }
         run = self.flow({
             "source": Node("""
-                import random
+                import os, random, time
                 from dora import Node
                 node = Node()
                 random.seed(5)
-                for turn in range(3):
-                    for n in range(150):
-                        size = int(2 ** random.uniform(3, 20))
+                COUNT, LARGEST, WHOLE = (
+                    int(os.environ[name]) for name in ("COUNT", "LARGEST", "WHOLE"))
+                end = time.monotonic() + float(os.environ["SECONDS"])
+                turn = 0
+                while turn < 3 or time.monotonic() < end:
+                    turn += 1
+                    for n in range(COUNT):
+                        size = int(2 ** random.uniform(3, LARGEST))
                         with node.send_output_raw("x", size) as buffer:
-                            buffer[0] = buffer[-1] = n
+                            buffer[0] = buffer[-1] = n % 251
                     del buffer
                     for event in node:
                         if event["type"] == "INPUT": break
-                    node.send_output_raw("unheard", 62 << 20)
+                    node.send_output_raw("unheard", WHOLE)
                     node.send_output("go", b"")
-                print("largest", turn + 1)
+                print("largest", turn >= 3)
             """, inputs={"freed": "sink/freed"}, outputs=["x", "go", "unheard"],
-                heap_limit="64MB"),
+                heap_limit=f"{megabytes}MB", env=env),
             "sink": Node("""
-                import random, threading
+                import os, random, threading
                 from dora import Node
                 node = Node()
                 random.seed(6)
+                COUNT = int(os.environ["COUNT"])
 
                 def drop(part):
                     while part:
                         n, view = part.pop()
-                        assert view[0] == view[-1] == n
+                        assert view[0] == view[-1] == n % 251
 
                 held = []
                 for event in node:
                     if event["type"] != "INPUT" or event["id"] != "x":
                         continue
                     held.append((len(held), memoryview(event["value"])))
-                    if len(held) < 150:
+                    if len(held) < COUNT:
                         continue
                     del event
                     random.shuffle(held)
@@ -266,9 +280,9 @@ class Fragments(FlowTest):
                     node.send_output("freed", b"")
                 print("over")
             """, inputs={"x": {"source": "source/x", "queue_policy": "backpressure"},
-                         "go": "source/go"}, outputs=["freed"]),
-        }, timeout=60)
-        self.assertEqual(run.lines("source"), ["largest 3"])
+                         "go": "source/go"}, outputs=["freed"], env=env),
+        }, timeout=60 + settings.long)
+        self.assertEqual(run.lines("source"), ["largest True"])
         self.assertEqual(run.lines("sink"), ["over"])
 
     def test_other_threads_run_while_memory_is_fetched(self):

@@ -4,36 +4,42 @@ named."""
 import os
 import resource
 import signal
+import time
 
-from harness import FlowTest, Node, TEXT_SINK, settings
+from harness import FlowTest, Node, TEXT_SINK, either, has_long_form, settings
 
 
 class FirstMessage(FlowTest):
+    @has_long_form
     def test_consumers_that_are_slow_to_import_get_it(self):
-        """T33, c21."""
-        slow = """
-            import time
-            time.sleep({delay})
+        """T33, c21. Whom all wait for is said; then nothing more is waited for."""
+        sink = """
+            import {what}
             from dora import Node
             for event in Node():
                 if event["type"] == "INPUT":
                     print(bytes(event["value"]).decode())
         """
+        self.write("heavy.py", "from probe import hear\nhear('imported')\n")
         inputs = {"x": {"source": "source/x", "queue_size": 100}}
-        run = self.flow({
+        running = self.start({
             "source": Node("""
                 from dora import Node
                 node = Node()
                 for n in range(3):
                     node.send_output("x", b"#%d" % n)
             """, outputs=["x"]),
-            **{
-                f"sink{i}": Node(slow.replace("{delay}", str(delay)), inputs=inputs)
-                for i, delay in enumerate((0, 0.3, 1))
-            },
+            "light": Node(sink.format(what="sys"), inputs=inputs),
+            "slow": Node(sink.format(what="heavy"), inputs=inputs),
         })
-        for i in range(3):
-            self.assertEqual(run.lines(f"sink{i}"), ["#0", "#1", "#2"])
+        running.expect("waiting for `slow` to join the dataflow")
+        time.sleep(either(0, 20))
+        begun = time.monotonic()
+        self.tell("imported")
+        run = self.ended(running)
+        self.assertLess(time.monotonic() - begun, 2)
+        for name in ("light", "slow"):
+            self.assertEqual(run.lines(name), ["#0", "#1", "#2"])
 
     def test_no_stall_in_the_time_line(self):
         run = self.flow({
@@ -56,7 +62,7 @@ class FirstMessage(FlowTest):
                 Node()
             """),
             "node": Node("""
-                import signal, threading, time
+                import resource, signal, threading, time
                 from dora import Node
                 from probe import tell
 
@@ -69,23 +75,31 @@ class FirstMessage(FlowTest):
                 signal.signal(signal.SIGALRM, alarm)
                 longest = 0.0
                 over = False
+                def now():
+                    switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+                    return time.monotonic(), switches
+                # The longest time for which it had to wait for the GIL: when it is
+                # only taken off the processor, nobody blocks it.
                 def count():
                     global longest
-                    last = time.monotonic()
+                    last, blocked = now()
                     while not over:
-                        now = time.monotonic()
-                        longest = max(longest, now - last)
-                        last = now
-                threading.Thread(target=count).start()
+                        this, switches = now()
+                        if switches > blocked:
+                            longest = max(longest, this - last)
+                        last, blocked = this, switches
+                thread = threading.Thread(target=count)
+                thread.start()
                 signal.setitimer(signal.ITIMER_REAL, 0.5)
                 begun = time.monotonic()
                 try:
                     Node()
                 except Alarm:
-                    print("interrupted", time.monotonic() - begun < 1)
+                    print("interrupted", time.monotonic() - begun < 0.6)
                 over = True
+                thread.join()
                 tell("counted")
-                print(longest < 0.3, longest)
+                print(longest < 0.05, longest)
                 Node()
                 print("joined")
             """),
@@ -94,22 +108,6 @@ class FirstMessage(FlowTest):
         self.assertEqual(lines[0], "interrupted True")
         self.assertTrue(lines[1].startswith("True"), lines)
         self.assertEqual(lines[2], "joined")
-
-    def test_who_is_waited_for_is_said(self):
-        run = self.flow({
-            "sleepy": Node("""
-                import time
-                time.sleep(3)
-                from dora import Node
-                Node()
-            """),
-            "ready": Node("""
-                from dora import Node
-                Node()
-            """),
-        })
-        lines = [l for l in (run.out + run.err).splitlines() if "sleepy" in l]
-        self.assertTrue(any("wait" in line.lower() for line in lines), run)
 
 
 class CannotStart(FlowTest):
@@ -196,93 +194,6 @@ class CannotStart(FlowTest):
         self.write("tool", "#!/no/such/shell\n", mode=0o755)
         run = self.flow({"bad": Node(path="tool")}, code=1)
         self.assertIn("bad", run.err)
-
-
-class OddGraphs(FlowTest):
-    """T35."""
-
-    def test_no_nodes(self):
-        self.flow({})
-
-    def test_no_edges(self):
-        run = self.flow({
-            name: Node("""
-                from dora import Node
-                Node()
-                print("here")
-            """) for name in ("a", "b")
-        })
-        self.assertEqual(run.lines("a") + run.lines("b"), ["here", "here"])
-
-    def test_self_loop(self):
-        run = self.flow({
-            "node": Node("""
-                from dora import Node
-                node = Node()
-                node.send_output("out", b"0")
-                for event in node:
-                    if event["type"] == "INPUT":
-                        n = int(bytes(event["value"]))
-                        if n == 1000:
-                            break
-                        node.send_output("out", b"%d" % (n + 1))
-                print(n)
-            """, inputs={"in": "node/out"}, outputs=["out"]),
-        })
-        self.assertEqual(run.lines("node"), ["1000"])
-
-    def test_cycle_of_two_without_source_stops_when_asked(self):
-        script = """
-            from dora import Node
-            for event in Node():
-                print(event["type"], event["id"])
-        """
-        run = self.flow({
-            "a": Node(script, inputs={"i": "b/o"}, outputs=["o"]),
-            "b": Node(script, inputs={"i": "a/o"}, outputs=["o"]),
-        }, args=["--stop-after", "300ms"])
-        self.assertEqual(run.lines("a"), ["STOP MANUAL"])
-        self.assertEqual(run.lines("b"), ["STOP MANUAL"])
-
-    def test_chain(self):
-        """A message through 200 nodes, unchanged and uncopied."""
-        length = 200
-        relay = """
-            from dora import Node
-            node = Node()
-            for event in node:
-                if event["type"] == "INPUT":
-                    node.send_output("o", event["value"], {"hops": event["metadata"]["hops"] + 1})
-        """
-        nodes = {
-            "n0": Node("""
-                from dora import Node
-                node = Node()
-                for n in range(3):
-                    node.send_output("o", bytes([n]) * 10_000, {"hops": 0})
-            """, outputs=["o"])
-        }
-        for i in range(1, length):
-            nodes[f"n{i}"] = Node(relay, inputs={"i": f"n{i - 1}/o"}, outputs=["o"])
-        nodes["end"] = Node("""
-            from dora import Node
-            for event in Node():
-                if event["type"] == "INPUT":
-                    print(event["metadata"]["hops"], set(bytes(event["value"])))
-        """, inputs={"i": f"n{length - 1}/o"})
-        run = self.flow(nodes, timeout=180)
-        self.assertEqual(
-            run.lines("end"), [f"{length - 1} {{{n}}}" for n in range(3)]
-        )
-        for i in range(1, length):
-            self.assertEqual(run.node(f"n{i}")["copied_bytes"], 0)
-
-    def test_sixty_four_subscribers_are_too_many(self):
-        nodes = {"s": Node("x", outputs=["o"])}
-        for i in range(64):
-            nodes[f"c{i}"] = Node("x", inputs={"i": "s/o"})
-        run = self.flow(nodes, code=1)
-        self.assertRegex(run.err, "63")
 
 
 class Neighbours(FlowTest):

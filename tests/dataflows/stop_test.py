@@ -145,10 +145,17 @@ class Stop(FlowTest):
             " t.start(); t.join()",
             0,
         ),
+        "service": (
+            "id = node.send_service_request('x', b'?');"
+            " [e for e in node if e.get('metadata', {}).get('request_id') == id]",
+            0,
+        ),
+        "backpressure": ("[node.send_output('y', b'1') for _ in range(10)]", 0),
         "loop": ("while True: node.next()", None),
         "source": ("while True: node.send_output('x', b'1'); time.sleep(0.01)", 1),
         "lock": ("import threading; l = threading.Lock(); l.acquire(); l.acquire()", 1),
         "child": ("import subprocess; subprocess.run(['sleep', '100'])", 1),
+        "stdin": ("import os; os.dup2(os.pipe()[0], 0); input()", 1),
         "sleep": ("time.sleep(100)", 1),
         "gil": ("import ctypes; ctypes.PyDLL(None).sleep(100)", 1),
         "stubborn": ("ignore(); print('deaf'); time.sleep(100)", 2),
@@ -167,11 +174,22 @@ class Stop(FlowTest):
                     signal.signal(signal.SIGINT, signal.SIG_IGN)
                 print("ready")
                 {place}
-            """, outputs=["x"], isolation="process")
+                print("ended")
+            """, outputs=["x", "y"], isolation="process")
             for name, (place, _) in self.PLACES.items()
         }
+        nodes["asleep"] = Node("""
+            from dora import Node
+            node = Node()
+            import time
+            time.sleep(100)
+        """, isolation="process", inputs={
+            "requests": "service/x",
+            "data": {"source": "backpressure/y", "queue_policy": "backpressure",
+                     "queue_size": 1},
+        })
         running = self.start(nodes, timeout=40)
-        running.expect("ready", len(nodes))
+        running.expect("ready", len(self.PLACES))
         running.expect("deaf")
         begun = time.monotonic()
         running.signal()
@@ -180,6 +198,7 @@ class Stop(FlowTest):
         for name, (_, means) in self.PLACES.items():
             exit = run.node(name)["exit"]
             self.assertEqual(exit, "grace" if means == 2 else "success", name)
+            self.assertEqual(run.lines(name)[-1] == "ended", means == 0, name)
         self.assertIn("stubborn", run.err)
         # A loop on None must not burn a processor until the grace is over.
         self.assertLess(run.node("loop")["user_ns"], 3e9)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import zlib
 
-from harness import CHECKSUM_SINK, FlowTest, Node, settings
+from harness import CHECKSUM_SINK, FlowTest, Node, has_long_form, settings
 
 CONTEXT = """
 with node.send_output_raw("output_id", data_length) as buffer:
@@ -543,8 +543,9 @@ class Reuse(FlowTest):
             **{f"sink{i}": Node(sink.script, **sink.keys) for i in range(3)},
         })
 
+    @has_long_form
     def test_torn_reads(self):
-        """T19, short: the whole message always fits its own number."""
+        """T19: the whole message always fits its own number."""
         sink = """
             from dora import Node
             seen = 0
@@ -560,15 +561,19 @@ class Reuse(FlowTest):
         inputs = {"x": {"source": "sender/x", "queue_size": 2}}
         run = self.flow({
             "sender": Node("""
+                import os, time
                 from dora import Node
                 node = Node()
-                for n in range(20_000):
+                end = time.monotonic() + float(os.environ["SECONDS"])
+                n = 0
+                while n < 20_000 or time.monotonic() < end:
+                    n += 1
                     size = 64 + n * 37 % 3000
                     with node.send_output_raw("x", size, {"n": n}) as buffer:
                         buffer[:] = bytes([n % 251]) * size
-            """, outputs=["x"], heap_limit="1MB"),
+            """, outputs=["x"], heap_limit="1MB", env={"SECONDS": str(settings.long)}),
             **{f"sink{i}": Node(sink, inputs=inputs) for i in range(4)},
-        })
+        }, timeout=60 + settings.long)
         for i in range(4):
             self.assertGreaterEqual(int(run.lines(f"sink{i}")[-1]), 1)
         self.assert_accounted(run)
