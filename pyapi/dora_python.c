@@ -17,21 +17,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "3,4,5,6,0" to an attachment. */
+/* "3,4,5,6,0" to an attachment; a sixth number is the line to the host, -1: the
+ * host is the parent of this process. */
 static int
-parse_attachment(const char *text, struct dora__attachment *attachment)
+parse_attachment(const char *text, struct dora__attachment *attachment,
+                 int *ret_line)
 {
-    unsigned long values[5];
+    unsigned long values[6];
+    size_t count = 0;
     char *end;
 
-    for (size_t i = 0; i < DORA_COUNT(values); i++) {
+    do {
         errno = 0;
-        values[i] = strtoul(text, &end, 10);
-        if (end == text || errno != 0 || values[i] > INT_MAX ||
-            *end != (i + 1 < DORA_COUNT(values) ? ',' : '\0'))
+        values[count] = strtoul(text, &end, 10);
+        if (end == text || errno != 0 || values[count] > INT_MAX)
             return -EINVAL;
         text = end + 1;
-    }
+    } while (++count < DORA_COUNT(values) && *end == ',');
+    if (*end != '\0' || count < DORA_COUNT(values) - 1)
+        return -EINVAL;
+    *ret_line = count == DORA_COUNT(values) ? (int)values[5] : -1;
     attachment->control_fd = (int)values[0];
     attachment->heaps_fd = (int)values[1];
     attachment->heaps_ro_fd = (int)values[2];
@@ -57,12 +62,12 @@ attach(struct dora_node **ret_node)
     const char *text = getenv(DORA__ATTACH_VARIABLE);
     struct dora__attachment attachment;
     struct dora_error err = {0};
-    int r;
+    int line, r;
 
     *ret_node = NULL;
     if (text == NULL)
         return 0;
-    r = parse_attachment(text, &attachment);
+    r = parse_attachment(text, &attachment, &line);
     if (r < 0) {
         fprintf(stderr, "dora-python: %s is damaged: \"%s\"\n",
                 DORA__ATTACH_VARIABLE, text);
@@ -71,6 +76,10 @@ attach(struct dora_node **ret_node)
     (void)unsetenv(DORA__ATTACH_VARIABLE);
     r = dora__node_attach(&attachment, ret_node, &err);
     close_attachment(&attachment);
+    if (r == 0 && line >= 0) {
+        (void)fcntl(line, F_SETFD, FD_CLOEXEC);
+        r = dora__node_set_host(*ret_node, line, &err);
+    }
     if (r < 0)
         fprintf(stderr, "dora-python: %s\n", err.text);
     return r;

@@ -131,8 +131,25 @@ list_outputs(const struct dora_node *node)
     return outputs;
 }
 
+/* A node that dora-run started is who it is, whatever it says; one that was
+ * attached by hand has been given its id twice. */
+static int
+check_id(const struct dora_node *node, PyObject *id)
+{
+    const char *name = dora_node_id(node);
+
+    if (id == NULL || !PyUnicode_Check(id) || !dora__node_is_dynamic(node) ||
+        PyUnicode_CompareWithASCIIString(id, name) == 0)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError,
+                 "could not initiate node: Node(%R), but this script was "
+                 "attached by `dora-run node --id %s`",
+                 id, name);
+    return -1;
+}
+
 static PyObject *
-make(PyTypeObject *type, struct dora__py_module *m)
+make(PyTypeObject *type, struct dora__py_module *m, PyObject *id)
 {
     struct dora__py_node *self = node_of(type->tp_alloc(type, 0));
 
@@ -140,7 +157,7 @@ make(PyTypeObject *type, struct dora__py_module *m)
         return NULL;
     self->m = m;
     self->node = dora__py_seat_take();
-    if (self->node != NULL)
+    if (self->node != NULL && check_id(self->node, id) == 0)
         self->outputs = list_outputs(self->node);
     if (self->outputs != NULL)
         self->undeclared = PySet_New(NULL);
@@ -161,12 +178,10 @@ node_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     struct dora__py_module *m = PyType_GetModuleState(type);
     PyObject *id = NULL, *port = NULL, *node;
 
-    /* Both are for nodes that start themselves; one that dora-run started is
-     * who it is, whatever it says here. */
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:Node", names, &id,
                                      &port))
         return NULL;
-    node = make(type, m);
+    node = make(type, m, id);
     if (node != NULL && dora__py_bridge_logging(node) < 0)
         Py_CLEAR(node);
     return node;

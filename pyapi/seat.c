@@ -144,7 +144,9 @@ dora__py_seat_take(void)
         PyErr_SetString(PyExc_RuntimeError,
                         "could not initiate node: this process is not part of "
                         "a dataflow; run it by `dora-run FILE.yml`, with this "
-                        "script as the `path` of a node");
+                        "script as the `path` of a node, or attach it to a "
+                        "`path: dynamic` node that runs: `dora-run node --id "
+                        "NODE SCRIPT.py`");
     else if (seat->process != getpid())
         PyErr_Format(PyExc_RuntimeError,
                      "could not initiate node: this process was forked from "

@@ -7,13 +7,22 @@
 /* Exit statuses of the program; a third Ctrl-C aborts it (134). */
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
-enum verb { VERB_RUN, VERB_CHECK, VERB_GRAPH, VERB_HELP, VERB_VERSION };
+enum verb {
+    VERB_RUN,
+    VERB_CHECK,
+    VERB_GRAPH,
+    VERB_NODE,
+    VERB_HELP,
+    VERB_VERSION,
+};
 
 /* The command line, taken apart. Strings are those of argv but for `python` and
  * `libexec`, which are new. Release with command_fini. */
 struct command {
     enum verb verb;
     const char *file;
+    const char *node, *run;        /* of VERB_NODE */
+    const char **script;           /* the same: with its arguments */
     const char *report;            /* NULL: none */
     int64_t stop_after_ns;         /* -1: never */
     enum dora_level log_level;     /* what is shown */
@@ -47,6 +56,7 @@ int command_load(const struct command *command,
 int command_run(const struct command *command);
 int command_check(const struct command *command);
 int command_graph(const struct command *command);
+int command_node(const struct command *command);
 int command_version(const struct command *command);
 
 /* What is said while a dataflow runs: whom it waits for, and who loses

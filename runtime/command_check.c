@@ -1,5 +1,5 @@
-/* command_check.c - the commands that start nothing: check, graph, --version.
- */
+/* command_check.c - the commands that start no dataflow: check, graph, node,
+ * --version. */
 #include "command.h"
 #include "print.h"
 
@@ -147,6 +147,29 @@ command_graph(const struct command *command)
     free(text);
     dora_dataflow_free(flow);
     return status;
+}
+
+/* --- node ----------------------------------------------------------------- */
+
+/* Returns only when the script cannot be the node. */
+int
+command_node(const struct command *command)
+{
+    struct dora_options base = command_options(command);
+    struct dora_attach_options options = {
+        .size = sizeof options,
+        .kinds = base.kinds,
+        .libexec = base.libexec,
+        .python = base.python,
+        .node = command->node,
+        .run = command->run,
+        .argv = command->script,
+    };
+    struct dora_error err;
+
+    (void)dora_attach(&options, &err);
+    (void)fprintf(stderr, "dora-run: %s\n", err.text);
+    return STATUS_FAILED;
 }
 
 /* --- version -------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 const char command_usage[] =
     "usage: dora-run FILE | check FILE | graph FILE   [options]\n"
+    "       dora-run node --id NODE SCRIPT.py [arguments]\n"
     "       dora-run --help\n";
 
 const char command_help[] =
@@ -19,6 +20,9 @@ const char command_help[] =
     "    dora-run check FILE     say what is wrong with it, and for each node\n"
     "                            what would run it and why; starts nothing\n"
     "    dora-run graph FILE     print it as a Mermaid flowchart\n"
+    "    dora-run node --id N SCRIPT.py [arguments]\n"
+    "                            be node N, which has `path: dynamic`, of the\n"
+    "                            dataflow that runs from this directory\n"
     "\n"
     "A first dataflow, hello.yml:\n"
     "\n"
@@ -53,6 +57,13 @@ const char command_help[] =
     "    --log-level L           show lines of level L and worse only: error,\n"
     "                            warn, info, debug, trace; stdout (default): "
     "all\n"
+    "\n"
+    "Options of node, before the script:\n"
+    "    --id NODE               the node to be\n"
+    "    --run RUN               of which dataflow: its file, the directory "
+    "it\n"
+    "                            is in, or the id of the run, as in out/ID\n"
+    "    --python P              interpreter of the script\n"
     "\n"
     "Options of run, check and graph:\n"
     "    --python P              interpreter, or virtual environment, for "
@@ -269,6 +280,8 @@ enum option {
     OPTION_ISOLATION,
     OPTION_ENV,
     OPTION_SHELL,
+    OPTION_ID,
+    OPTION_RUN,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_COUNT,
@@ -279,6 +292,7 @@ static const char *const option_names[OPTION_COUNT + 1] = {
     "--report",     "--log-level",
     "--python",     "--isolation",
     "--env",        "--allow-shell-nodes",
+    "--id",         "--run",
     "--help",       "--version",
     NULL,
 };
@@ -291,6 +305,8 @@ static const char *const option_values[OPTION_COUNT] = {
     [OPTION_PYTHON] = "an interpreter or a virtual environment",
     [OPTION_ISOLATION] = "NODE=TIER with tier auto, process or interpreter",
     [OPTION_ENV] = "NAME=VALUE",
+    [OPTION_ID] = "the id of a node",
+    [OPTION_RUN] = "a dataflow file, a directory or the id of a run",
 };
 
 /* 0, -EINVAL: not such a value, -ENOMEM. */
@@ -317,6 +333,12 @@ set_option(struct command *command, enum option option, const char *value)
     case OPTION_SHELL:
         command->allow_shell = true;
         return 0;
+    case OPTION_ID:
+        command->node = value;
+        return *value ? 0 : -EINVAL;
+    case OPTION_RUN:
+        command->run = value;
+        return *value ? 0 : -EINVAL;
     case OPTION_HELP:
         command->verb = VERB_HELP;
         return 0;
@@ -376,7 +398,24 @@ parse_option(char ***at, struct command *command, struct dora_error *err)
 
 /* --- the whole line ------------------------------------------------------- */
 
-static const char *const verbs[] = {"run", "check", "graph", NULL};
+static const char *const verbs[] = {"run", "check", "graph", "node", NULL};
+
+/* `node`: the words after it are the script and what is its own. */
+static int
+parse_node(const char **words, struct command *command, struct dora_error *err)
+{
+    command->verb = VERB_NODE;
+    if (!command->node)
+        return dora__fail(err, EINVAL,
+                          "node needs --id NODE, the node to be; see --help");
+    if (!words[0])
+        return dora__fail(err, EINVAL,
+                          "node needs the script to run; see --help");
+    for (; *words; words++)
+        if (append(&command->script, *words) < 0)
+            return dora__fail(err, ENOMEM, "out of memory");
+    return 0;
+}
 
 static int
 parse_words(const char **words, struct command *command, struct dora_error *err)
@@ -385,7 +424,12 @@ parse_words(const char **words, struct command *command, struct dora_error *err)
     const char *meant, *first = words ? words[0] : NULL;
     size_t at = 0;
 
-    for (size_t i = 0; first && verbs[i]; i++)
+    if (first && !strcmp(first, "node"))
+        return parse_node(words + 1, command, err);
+    if (command->node || command->run)
+        return dora__fail(err, EINVAL, "%s is for `dora-run node`",
+                          command->node ? "--id" : "--run");
+    for (size_t i = 0; first && i < DORA_COUNT(values); i++)
         if (!strcmp(first, verbs[i])) {
             command->verb = values[i];
             at = 1;
@@ -401,6 +445,13 @@ parse_words(const char **words, struct command *command, struct dora_error *err)
                           first, meant);
     return dora__fail(err, EINVAL, "one file at a time: `%s` is too many",
                       words[at + 1]);
+}
+
+/* What follows the script of `node` is the script's. */
+static bool
+has_script(const char *const *words)
+{
+    return words && words[0] && words[1] && !strcmp(words[0], "node");
 }
 
 int
@@ -421,9 +472,9 @@ command_parse(int argc, char **argv, struct command *ret_command,
     if (level)
         (void)parse_level(level, &command.log_level);
     for (char **at = argv + (argc > 0); *at && result == 0; at += *at != NULL) {
-        if (options && !strcmp(*at, "--"))
+        if (options && !strcmp(*at, "--") && !has_script(words))
             options = false;
-        else if (options && **at == '-' && (*at)[1])
+        else if (options && **at == '-' && (*at)[1] && !has_script(words))
             result = parse_option(&at, &command, err);
         else if (append(&words, *at) < 0)
             result = dora__fail(err, ENOMEM, "out of memory");
@@ -442,6 +493,7 @@ command_parse(int argc, char **argv, struct command *ret_command,
 void
 command_fini(struct command *command)
 {
+    free(command->script);
     free(command->isolation);
     free(command->env);
     free(command->python);

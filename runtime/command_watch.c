@@ -87,6 +87,8 @@ list_running(const struct watch *watch, struct dora__text *out)
         if (stats.phase != DORA_NODE_STARTING &&
             stats.phase != DORA_NODE_RUNNING)
             continue;
+        if (stats.kind && strcmp(stats.kind, "dynamic") == 0)
+            continue; /* stops when it likes */
         if (count++ < NAMES_SHOWN)
             dora__text_printf(out, "%s%s", count > 1 ? ", " : "", stats.id);
     }

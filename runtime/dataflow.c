@@ -37,9 +37,18 @@ static bool
 has_processes(const struct dora_dataflow *flow)
 {
     for (uint32_t i = 0; i < flow->member_count; i++)
-        if (!flow->members[i].is_callback)
+        if (!flow->members[i].is_callback && !flow->members[i].is_dynamic)
             return true;
     return false;
+}
+
+static int
+open_door(struct dora_dataflow *flow, struct dora_error *err)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++)
+        if (flow->members[i].is_dynamic)
+            return dora__door_open(flow->id, &flow->door, err);
+    return 0;
 }
 
 /* Large enough that a burst does not make a node wait, not so large that many
@@ -82,6 +91,9 @@ start(struct dora_dataflow *flow, struct dora_error *err)
     if (code < 0)
         return code;
     flow->has_plane = true;
+    code = open_door(flow, err);
+    if (code < 0)
+        return code;
     flow->pipe_size = choose_pipe_size(flow->member_count);
     open_journal(flow);
     if (has_processes(flow))
@@ -89,8 +101,10 @@ start(struct dora_dataflow *flow, struct dora_error *err)
             dora__guardian_start(flow->options.libexec, &flow->guardian, err);
     if (code == 0)
         code = dora__supervisor_start(flow, err);
-    if (code < 0)
+    if (code < 0) {
         dora__guardian_reap(&flow->guardian);
+        dora__door_close(&flow->door);
+    }
     return code;
 }
 

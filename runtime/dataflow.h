@@ -1,11 +1,12 @@
 /* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
  * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
- * health.c, member.c, guest.c, flowlog.c, stats.c. Who may touch what is said
- * at each part. */
+ * health.c, member.c, guest.c, dynamic.c, flowlog.c, stats.c. Who may touch
+ * what is said at each part. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
 #include "callback.h"
+#include "door.h"
 #include "environment.h"
 #include "graph.h"
 #include "guardian_client.h"
@@ -48,7 +49,9 @@
  *
  *   PLANNED -> ASKED -> ALIVE -> DEAD -> OVER
  *                \________________^ |
- *   PLANNED <---------- restart ----/ */
+ *   PLANNED <---------- restart ----/
+ *
+ * A dynamic one is PLANNED while nobody is it, and ALIVE once somebody is. */
 enum dora__stage {
     DORA__STAGE_PLANNED, /* to be started */
     DORA__STAGE_ASKED,   /* the guardian has been asked for its process */
@@ -62,8 +65,9 @@ struct dora__member {
     /* Fixed by load. */
     uint32_t number; /* in graph, plan and plane */
     const struct dora__graph_node *node;
-    bool is_callback;
-    struct dora__launch launch; /* of a callback: kind, tier, reason only */
+    bool is_callback, is_dynamic;
+    struct dora__launch launch; /* of a callback or a dynamic node: kind, tier,
+                                   reason only */
     dora_node_body body;        /* fixed by start */
     void *body_arg;
 
@@ -75,7 +79,9 @@ struct dora__member {
     struct dora__guest *guest; /* DEAD: to be freed */
     bool held;                 /* DEAD: not as far as its samples go */
     int64_t hold_until; /* ALIVE: its output is not read yet; NEVER: it is */
-    struct dora__output outputs[2]; /* stdout, stderr */
+    int process_fd;     /* ALIVE: pidfd of a dynamic node's process, or -1 */
+    struct dora__output outputs[2]; /* stdout, stderr; 0 of a dynamic node: the
+                                       connection with it */
     struct dora__journal_file journal;
     struct dora__restarts restarts;
     int64_t not_before;        /* PLANNED: when to start it */
@@ -135,6 +141,7 @@ struct dora_dataflow {
     char *buffer;       /* for reading pipes */
     struct dora__text scratch;
     int64_t started;          /* CLOCK_MONOTONIC */
+    struct dora__door door;   /* none without dynamic nodes */
     uint32_t left;            /* members that are not OVER */
     uint32_t in_flight;       /* ASKED */
     size_t pipe_size;         /* of each output */
@@ -249,6 +256,11 @@ void dora__guest_listen(struct dora_dataflow *flow, struct dora__member *member,
 /* Presses all guests that run. */
 void dora__guests_press(struct dora_dataflow *flow, enum dora__guest_press how);
 
+/* --- dynamic.c: all from the supervisor's thread -------------------------- */
+
+/* Moves the dynamic members; answers who wants to be one. */
+void dora__dynamic_look(struct dora_dataflow *flow);
+
 /* --- supervisor.c -------------------------------------------------------- */
 
 /* What an event is about. */
@@ -256,11 +268,16 @@ enum dora__source {
     DORA__SOURCE_WAKE,
     DORA__SOURCE_DOORBELL,
     DORA__SOURCE_GUARDIAN,
+    DORA__SOURCE_DOOR, /* somebody came, or a process that did has ended */
 };
 
 /* Starts the thread that runs the dataflow to its end. */
 DORA_MUST_CHECK
 int dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err);
+/* Watches a descriptor until it is closed. */
+DORA_MUST_CHECK
+int dora__supervisor_watch(struct dora_dataflow *flow, int fd,
+                           enum dora__source source);
 /* Watches a pipe of the member for reading. */
 DORA_MUST_CHECK
 int dora__supervisor_listen(struct dora_dataflow *flow, int fd,

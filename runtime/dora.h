@@ -180,6 +180,26 @@ DORA_API int dora_dataflow_wait(struct dora_dataflow *flow, int64_t timeout_ns,
 /* Kills what still runs and frees everything. NULL is allowed. */
 DORA_API void dora_dataflow_free(struct dora_dataflow *flow);
 
+/* --- being a `path: dynamic` node ---------------------------------------- */
+
+/* Zeroed fields mean the default. */
+struct dora_attach_options {
+    size_t size; /* sizeof(struct dora_attach_options) */
+    const struct dora_kind *const *kinds; /* NULL-terminated, asked in order */
+    const char *libexec;                  /* directory of the helper programs */
+    const char *python;                   /* interpreter of the script */
+    const char *node;                     /* id of the node */
+    const char *run; /* which dataflow: its file, a directory of such, or the id
+                        of the run; default: the current directory */
+    const char *const *argv; /* script and arguments, NULL-terminated */
+};
+
+/* Makes the script the dynamic node of a dataflow that another process runs,
+ * as the same user: executes it in place of the calling program, with its
+ * descriptors, directory and environment. Returns only on failure. */
+DORA_API int dora_attach(const struct dora_attach_options *options,
+                         struct dora_error *err);
+
 /* --- what a dataflow is and does ---------------------------------------- */
 
 /* The dataflow's id, as in out/<id>. Borrowed from the flow. */
@@ -205,12 +225,14 @@ enum dora_exit {
     DORA_EXIT_NOT_STARTED, /* could not be executed, or was not reached */
     DORA_EXIT_CONSEQUENCE, /* gave up because another node had failed */
     DORA_EXIT_HUNG,        /* killed: did nothing for health_check_timeout */
+    DORA_EXIT_ATTACHED,    /* `path: dynamic`: was attached exit_code times; how
+                              those processes ended is their own affair */
 };
 
 /* Strings are borrowed from the flow. Times in ns, sizes in bytes. */
 struct dora_node_stats {
     const char *id;
-    const char *kind;        /* "python", "executable", "callback" */
+    const char *kind;        /* "python", "executable", "callback", "dynamic" */
     const char *tier;        /* "process", "interpreter" (a Python of its own
                                 inside the host), "host" (a C function) */
     const char *interpreter; /* what runs it, for a person */

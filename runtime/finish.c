@@ -30,7 +30,7 @@ delivered(const struct dora_dataflow *flow, bool *ret_queued)
 static int64_t
 finish_grace(const struct dora_dataflow *flow)
 {
-    int64_t grace = 0;
+    int64_t grace = -1;
 
     if (!flow->opened || flow->stopping)
         return DORA__NEVER;
@@ -38,7 +38,7 @@ finish_grace(const struct dora_dataflow *flow)
         const struct dora__member *member = &flow->members[i];
         int64_t own = member->node->finish_grace_ns;
 
-        if (member->stage >= DORA__STAGE_DEAD)
+        if (member->stage >= DORA__STAGE_DEAD || member->is_dynamic)
             continue;
         if (member->stage != DORA__STAGE_ALIVE || !dora__member_gates(member) ||
             !dora__member_unfed(flow, member))
@@ -48,7 +48,7 @@ finish_grace(const struct dora_dataflow *flow)
             return DORA__NEVER;
         grace = own > grace ? own : grace;
     }
-    return grace;
+    return grace < 0 ? DORA__NEVER : grace; /* nobody is left */
 }
 
 static int64_t
@@ -87,7 +87,7 @@ dora__finish_end(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (member->stage != DORA__STAGE_ALIVE)
+        if (member->stage != DORA__STAGE_ALIVE || member->is_dynamic)
             continue;
         member->straggles = true;
         dora__flow_say(flow, DORA_LEVEL_WARN, member,

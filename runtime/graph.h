@@ -8,6 +8,8 @@
 #include "base.h"
 #include "document.h"
 
+#include <string.h>
+
 enum dora__isolation {
     DORA__ISOLATION_AUTO,
     DORA__ISOLATION_INTERPRETER,
@@ -80,6 +82,13 @@ struct dora__graph_node {
     struct dora__mark mark; /* of the node's id */
     struct dora__mark path_mark;
 };
+
+/* Whether somebody else starts it, whenever they like. */
+static inline bool
+dora__graph_is_dynamic(const struct dora__graph_node *node)
+{
+    return strcmp(node->path, "dynamic") == 0;
+}
 
 struct dora__graph {
     char *file; /* name in messages */

@@ -127,8 +127,8 @@ const char *dora__environment_get(const char *const *environment,
                                   const char *key);
 
 /* The attachment travels to a process node in this variable, as
- * "control,heaps,heaps_ro,doorbell,node" decimal numbers. The program that
- * takes it removes it. */
+ * "control,heaps,heaps_ro,doorbell,node" decimal numbers; of a dynamic node the
+ * connection to its host follows. The program that takes it removes it. */
 #define DORA__ATTACH_VARIABLE "DORA_RUN_ATTACH"
 
 /* dora-python takes the command line of the interpreter it stands in for,

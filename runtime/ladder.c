@@ -25,7 +25,8 @@ mount(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (member->stage == DORA__STAGE_ALIVE && !dora__member_gates(member))
+        if (member->stage == DORA__STAGE_ALIVE && !member->is_dynamic &&
+            !dora__member_gates(member))
             member->signal_due = SIGTERM;
     }
 }
@@ -57,7 +58,8 @@ signal_all(struct dora_dataflow *flow, int number)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (member->stage == DORA__STAGE_ALIVE && !dora__member_inside(member))
+        if (member->stage == DORA__STAGE_ALIVE && !member->is_dynamic &&
+            !dora__member_inside(member))
             member->signal_due = number;
     }
 }
@@ -77,7 +79,8 @@ static void
 name_the_late(struct dora_dataflow *flow, bool hard)
 {
     for (uint32_t i = 0; i < flow->member_count; i++)
-        if (flow->members[i].stage == DORA__STAGE_ALIVE)
+        if (flow->members[i].stage == DORA__STAGE_ALIVE &&
+            !flow->members[i].is_dynamic)
             dora__flow_say(flow, DORA_LEVEL_WARN, &flow->members[i],
                            "has not stopped: %s",
                            consequence(&flow->members[i], hard));

@@ -91,6 +91,8 @@ enum { DORA__EDGE_DATA, DORA__EDGE_TIMER, DORA__EDGE_LOGS };
 enum {
     DORA__EDGE_TWO_RINGS = 1,
     DORA__EDGE_BACKPRESSURE = 2,
+    DORA__EDGE_LASTING = 4, /* only the host closes it: the producer may leave
+                               and come again */
 };
 
 /* Rings of an edge. */
@@ -163,8 +165,9 @@ struct dora__shared_node {
     _Atomic uint32_t gate;
     uint32_t pad1;
     _Atomic uint64_t intent;
-    uint64_t heap_range; /* bytes from heap_at that are the node's */
-    uint8_t zero2[40];
+    uint64_t heap_range;    /* bytes from heap_at that are the node's */
+    _Atomic uint32_t apart; /* dynamic: nothing is sent to it yet */
+    uint8_t zero2[36];
     _Atomic uint32_t state;       /* enum dora__node_state */
     _Atomic uint32_t incarnation; /* 1: the first */
     _Atomic uint32_t asked;       /* for events: how often, never 0 again */

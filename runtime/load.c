@@ -104,6 +104,18 @@ resolve_callback(struct dora__launch *launch)
 }
 
 static int
+resolve_dynamic(const struct dora__member *member, struct dora__launch *launch)
+{
+    launch->kind = "dynamic";
+    launch->tier = "process";
+    launch->interpreter = dora__format("whoever does `dora-run node --id %s "
+                                       "SCRIPT.py`",
+                                       member->node->id);
+    launch->reason = strdup("path: dynamic");
+    return launch->interpreter == NULL || launch->reason == NULL ? -ENOMEM : 0;
+}
+
+static int
 resolve(struct dora_dataflow *flow, struct dora__member *member,
         const struct dora__site *site, struct dora_error *err)
 {
@@ -112,10 +124,9 @@ resolve(struct dora_dataflow *flow, struct dora__member *member,
     member->is_callback = strcmp(node->path, "callback") == 0;
     if (member->is_callback)
         return resolve_callback(&member->launch);
-    if (strcmp(node->path, "dynamic") == 0)
-        return dora__fail(err, EINVAL,
-                          "node `%s`: `path: dynamic` cannot be run yet",
-                          node->id);
+    member->is_dynamic = dora__graph_is_dynamic(node);
+    if (member->is_dynamic)
+        return resolve_dynamic(member, &member->launch);
     return kind_of(flow, node, site)->resolve(node, site, &member->launch, err);
 }
 
@@ -143,6 +154,7 @@ make_members(struct dora_dataflow *flow, struct dora_error *err)
 
         member->number = i;
         member->node = &flow->graph.nodes[i];
+        member->process_fd = -1;
         member->outputs[0] = member->outputs[1] = DORA__OUTPUT_NONE;
         member->journal = DORA__JOURNAL_FILE_NONE;
         code = resolve(flow, member, &site, &problem);
@@ -293,6 +305,7 @@ make_flow(const struct dora_options *options, char *file, char *directory)
     if (flow->options.libexec == NULL)
         flow->options.libexec = DORA_LIBEXEC;
     flow->guardian = DORA__GUARDIAN_NONE;
+    flow->door = DORA__DOOR_NONE;
     flow->wake_fd = -1;
     make_id(flow->id);
     read_grace(flow);

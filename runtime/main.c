@@ -48,6 +48,8 @@ run(const struct command *command)
         return command_check(command);
     case VERB_GRAPH:
         return command_graph(command);
+    case VERB_NODE:
+        return command_node(command);
     case VERB_VERSION:
         return command_version(command);
     case VERB_HELP:

@@ -28,6 +28,8 @@ will_not_send(const struct dora_dataflow *flow, size_t number)
 {
     const struct dora__member *member = &flow->members[number];
 
+    if (member->is_dynamic) /* it may come, or come again */
+        return member->stage == DORA__STAGE_OVER;
     if (member->stage == DORA__STAGE_PLANNED || member->will_restart)
         return false;
     return member->stage >= DORA__STAGE_DEAD ||

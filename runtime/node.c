@@ -165,6 +165,7 @@ count_cores(void)
 static void
 destroy(struct dora_node *node)
 {
+    dora__line_fini(node);
     dora__inputs_fini(node);
     dora__samples_fini(node);
     dora__loans_fini(node);
@@ -194,6 +195,7 @@ dora__node_attach(const struct dora__attachment *attachment,
     memset(node, 0, sizeof *node);
     node->control_fd = node->heaps_fd = node->doorbell_fd = -1;
     node->log_fd = STDOUT_FILENO;
+    node->line.fd = -1;
     atomic_init(&node->users, 1);
     (void)pthread_mutex_init(&node->send, NULL);
     (void)pthread_mutex_init(&node->receive, NULL);
@@ -240,8 +242,9 @@ barrier(const struct dora_node *node, struct dora_error *err)
 {
     struct dora__control *control = node->control;
 
-    /* Pairs with the release of dora__plane_open. */
-    if (atomic_load_explicit(&control->opened, memory_order_acquire))
+    /* Pair with the releases of dora__plane_open and dora__plane_admit. */
+    if (atomic_load_explicit(&control->opened, memory_order_acquire) &&
+        !atomic_load_explicit(&node->shared->apart, memory_order_acquire))
         return 1;
     switch (atomic_load_explicit(&control->state, memory_order_acquire)) {
     case DORA__FLOW_FAILED:
@@ -253,6 +256,8 @@ barrier(const struct dora_node *node, struct dora_error *err)
     case DORA__FLOW_STOPPING:
         return dora__fail(err, ECANCELED,
                           "the dataflow was stopped before it started");
+    case DORA__FLOW_OVER:
+        return dora__fail(err, ECANCELED, "the dataflow has ended");
     default:
         return 0;
     }
@@ -325,8 +330,9 @@ close_edges(struct dora_node *node, const struct dora__output *output)
         if (output->edge[bit] == (uint32_t)DORA__NONE)
             continue;
         edge = dora__edge_of(node->control, output->edge[bit]);
-        if (atomic_load_explicit(&edge->state, memory_order_relaxed) !=
-            DORA__EDGE_OPEN)
+        if ((edge->flags & DORA__EDGE_LASTING) ||
+            atomic_load_explicit(&edge->state, memory_order_relaxed) !=
+                DORA__EDGE_OPEN)
             continue;
         atomic_store_explicit(&edge->closed_time, now, memory_order_relaxed);
         /* After the last tail; pairs with the consumer's load before its
@@ -478,5 +484,6 @@ dora__node_stopping(const struct dora_node *node)
     uint32_t state =
         atomic_load_explicit(&node->control->state, memory_order_acquire);
 
-    return state == DORA__FLOW_STOPPING || state == DORA__FLOW_FAILED;
+    return state == DORA__FLOW_STOPPING || state == DORA__FLOW_FAILED ||
+           state == DORA__FLOW_OVER;
 }

@@ -29,6 +29,13 @@ void dora__node_detach(struct dora_node *node);
  * "trace"), `node_id`, `message` and, if given, `target`, written by one
  * write(2) at a time so that lines of several threads do not mix. */
 void dora__node_set_log(struct dora_node *node, int fd);
+/* The node's host is not the parent of its process: `fd` (taken over) is the
+ * connection to it. The log goes there; when its other end closes, the dataflow
+ * has ended for this node, whatever became of the host. */
+DORA_MUST_CHECK
+int dora__node_set_host(struct dora_node *node, int fd, struct dora_error *err);
+/* Whether it has such a line. */
+bool dora__node_is_dynamic(const struct dora_node *node);
 /* dora_node_log with `fields`, a JSON object of strings (NULL: none), as a
  * further member of the line. */
 void dora__node_log_fields(struct dora_node *node, enum dora_level level,

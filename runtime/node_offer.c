@@ -245,6 +245,17 @@ oldest(struct dora_node *node, int64_t *deadline)
 }
 
 static bool
+is_queued(const struct dora__edge *edge)
+{
+    for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++)
+        if (atomic_load_explicit(&edge->tail[ring], memory_order_relaxed) !=
+            dora__position(
+                atomic_load_explicit(&edge->head[ring], memory_order_relaxed)))
+            return true;
+    return false;
+}
+
+static bool
 all_closed(const struct dora_node *node)
 {
     return node->data_count > 0 && node->open_count == 0 &&
@@ -252,21 +263,53 @@ all_closed(const struct dora_node *node)
             (node->control->flags & DORA__EXIT_WHEN_NODES_FINISH));
 }
 
+/* The dataflow has ended by itself. */
+static bool
+is_over(const struct dora_node *node)
+{
+    return atomic_load_explicit(&node->control->state, memory_order_acquire) ==
+           DORA__FLOW_OVER;
+}
+
+/* Whether an input has something to tell that was there before the end. */
+static bool
+has_remains(const struct dora_node *node)
+{
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        const struct dora__in *in = &node->ins[i];
+
+        if (in->edge->kind != DORA__EDGE_DATA)
+            continue;
+        if (is_queued(in->edge) ||
+            ((atomic_load_explicit(&in->edge->state, memory_order_acquire) &
+              DORA__EDGE_PHASE) == DORA__EDGE_CLOSED &&
+             !in->closed_told))
+            return true;
+    }
+    return false;
+}
+
 struct dora__offer
 dora__inputs_choose(struct dora_node *node, int64_t *deadline)
 {
     struct dora__offer best = {.what = DORA__END};
+    bool over;
 
     *deadline = -1;
     if (node->ended ||
         atomic_load_explicit(&node->closed, memory_order_relaxed))
         return best;
-    if (!node->stop_told && dora__node_stopping(node)) {
+    over = is_over(node);
+    if (!node->stop_told && dora__node_stopping(node) && !over) {
         best.what = DORA__STOP_MANUAL;
         return best;
     }
     if (!node->stop_told && all_closed(node)) {
         best.what = DORA__STOP_ALL_CLOSED;
+        return best;
+    }
+    if (!node->stop_told && over && !has_remains(node)) {
+        best.what = DORA__STOP_MANUAL;
         return best;
     }
     best = oldest(node, deadline);
@@ -289,17 +332,10 @@ dora__inputs_look(struct dora_node *node, int64_t *ret_deadline)
 bool
 dora__inputs_glance(const struct dora_node *node)
 {
-    for (uint32_t i = 0; i < node->in_count; i++) {
-        const struct dora__edge *edge = node->ins[i].edge;
-
-        if (edge->kind != DORA__EDGE_DATA)
-            continue;
-        for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++)
-            if (atomic_load_explicit(&edge->tail[ring], memory_order_relaxed) !=
-                dora__position(atomic_load_explicit(&edge->head[ring],
-                                                    memory_order_relaxed)))
-                return true;
-    }
+    for (uint32_t i = 0; i < node->in_count; i++)
+        if (node->ins[i].edge->kind == DORA__EDGE_DATA &&
+            is_queued(node->ins[i].edge))
+            return true;
     return dora__node_stopping(node);
 }
 

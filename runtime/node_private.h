@@ -106,12 +106,20 @@ struct dora__source {
     size_t input_count;
 };
 
+/* See node_host.c. */
+struct dora__line {
+    int fd; /* -1: none */
+    pthread_t watch;
+    _Atomic bool leaving;
+};
+
 struct dora_node {
     struct dora__control *control;
     struct dora__shared_node *shared;
     size_t control_size;
     int control_fd, heaps_fd, doorbell_fd;
     int log_fd; /* not ours */
+    struct dora__line line;
     uint32_t number;
     uint32_t incarnation;
     uint32_t fork_generation;
@@ -276,6 +284,9 @@ void dora__sample_fill(struct dora_node *node, struct dora_sample *sample,
 /* One that was never filled. */
 void dora__sample_return(struct dora_node *node, struct dora_sample *sample);
 void dora__samples_fini(struct dora_node *node);
+
+/* node_host.c: hangs up, if there was a line. */
+void dora__line_fini(struct dora_node *node);
 
 /* node_wait.c: sleeps on the node's bell, armed with `word`, until `deadline`
  * (-1: for ever). 0, -ETIMEDOUT, -EINTR. */

@@ -4,6 +4,7 @@
  *     WAITING -> RUNNING   the barrier opens         [dora__plane_open]
  *     WAITING -> FAILED    it never will             [dora__plane_fail]
  *     WAITING, RUNNING -> STOPPING                   [dora__plane_stop]
+ *     RUNNING -> OVER      all who keep it up ended  [dora__plane_over]
  *
  * 1. The control file has its final size from the beginning. All of it but the
  *    records is usable at once; of the records, each output's first chunk.
@@ -169,6 +170,7 @@ fill_nodes(struct dora__control *control, const struct dora__plan *plan)
         to->heap_limit = from->heap_limit;
         to->prefault = from->prefault;
         to->heap_wait = from->heap_wait;
+        atomic_init(&to->apart, dora__graph_is_dynamic(&plan->graph->nodes[i]));
     }
 }
 
@@ -223,7 +225,11 @@ fill_edge(struct dora__control *control, const struct dora__plan *plan,
     to->slots_at = slots_at;
     to->flags = (from->two_rings ? DORA__EDGE_TWO_RINGS : 0) |
                 (from->backpressure ? DORA__EDGE_BACKPRESSURE : 0);
+    if (dora__graph_is_dynamic(&plan->graph->nodes[to->producer]))
+        to->flags |= DORA__EDGE_LASTING;
     output->edge[from->bit] = number;
+    if (dora__graph_is_dynamic(&plan->graph->nodes[to->consumer]))
+        return; /* from its coming on; see dora__plane_admit */
     atomic_init(&output->mask,
                 atomic_load_explicit(&output->mask, memory_order_relaxed) |
                     dora__record_bit(from->bit));
@@ -412,6 +418,17 @@ dora__plane_stop(struct dora__plane *plane)
             &control->state, &found, DORA__FLOW_STOPPING, memory_order_seq_cst,
             memory_order_relaxed);
     ring_everybody(control);
+}
+
+void
+dora__plane_over(struct dora__plane *plane)
+{
+    uint32_t found = DORA__FLOW_RUNNING;
+
+    (void)atomic_compare_exchange_strong_explicit(
+        &plane->control->state, &found, DORA__FLOW_OVER, memory_order_seq_cst,
+        memory_order_relaxed);
+    ring_everybody(plane->control);
 }
 
 void

@@ -41,6 +41,8 @@ enum dora__flow_state {
     DORA__FLOW_RUNNING,
     DORA__FLOW_STOPPING, /* STOP MANUAL */
     DORA__FLOW_FAILED,   /* a node ended before the barrier: others give up */
+    DORA__FLOW_OVER,     /* all who keep it up have ended: dynamic nodes get
+                            what is still queued for them, then STOP */
 };
 
 /* Creates both files for the plan; `id` is the dataflow's id. */
@@ -62,16 +64,31 @@ enum dora__flow_state dora__plane_state(const struct dora__plane *plane);
 void dora__plane_open(struct dora__plane *plane);
 /* STOP MANUAL to everybody. Async-signal-safe. */
 void dora__plane_stop(struct dora__plane *plane);
+/* The same for who is left when the dataflow has ended by itself. */
+void dora__plane_over(struct dora__plane *plane);
 /* The barrier will never open: constructors fail, naming `culprit`. */
 void dora__plane_fail(struct dora__plane *plane, const char *culprit);
 
-/* The node is proven dead (reaped, or its thread joined). `failure` is NULL for
- * a success, else one line for NODE_FAILED. With `restart` its edges stay as
- * they are. 0: done. -EAGAIN: a living producer was inside its gate; what is
- * left is done by calling again (same arguments), soon. */
+/* What comes after a death. */
+enum dora__death {
+    DORA__DEATH_FINAL,
+    DORA__DEATH_RESTART, /* its edges stay as they are for the next one */
+    DORA__DEATH_LEAVE,   /* of a dynamic node: its outputs stay; nothing is
+                            sent to it until it comes again */
+};
+
+/* The node is proven dead (its process has ended, or its thread is joined).
+ * `failure` is NULL for a success, else one line for NODE_FAILED. 0: done.
+ * -EAGAIN: a living producer was inside its gate; what is left is done by
+ * calling again (same arguments), soon. */
 DORA_MUST_CHECK
 int dora__plane_node_died(struct dora__plane *plane, uint32_t node,
-                          bool restart, const char *failure);
+                          enum dora__death death, const char *failure);
+
+/* A dynamic node has come: what is sent from now on is sent to it too.
+ * -EAGAIN as above. */
+DORA_MUST_CHECK
+int dora__plane_admit(struct dora__plane *plane, uint32_t node);
 
 /* Closes the node's outputs, whether it lives or never will; -EAGAIN as above.
  */

@@ -1,5 +1,5 @@
 /* plane_death.c - what the host does when a node is proven dead, or has its
- * outputs closed for it.
+ * outputs closed for it; and when a dynamic node comes.
  *
  * 1. Nothing of a dead producer is half done: the one step its intent names is
  *    finished or undone, its drops are counted, its own references are gone,
@@ -315,9 +315,11 @@ drain(struct dora__control *control, struct dora__edge *edge, unsigned ring)
     }
 }
 
+/* Nothing more is sent over it, and nothing is queued. Under the producer's
+ * gate. */
 static void
-remove_edge(struct dora__control *control, struct dora__edge *edge,
-            struct dora__output *output)
+empty_edge(struct dora__control *control, struct dora__edge *edge,
+           struct dora__output *output)
 {
     atomic_store_explicit(
         &output->mask,
@@ -326,8 +328,6 @@ remove_edge(struct dora__control *control, struct dora__edge *edge,
         memory_order_release);
     for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++)
         drain(control, edge, ring);
-    atomic_store_explicit(&edge->state, DORA__EDGE_REMOVED,
-                          memory_order_release);
 }
 
 static void
@@ -344,10 +344,10 @@ stop_timer(struct dora__edge *edge)
 
 static int
 bury_consumer(struct dora__control *control, struct dora__edge *edge,
-              bool restart)
+              enum dora__death death)
 {
     if (edge->output == (uint32_t)DORA__NONE) {
-        if (!restart)
+        if (death == DORA__DEATH_FINAL)
             stop_timer(edge);
         return 0;
     }
@@ -363,8 +363,11 @@ bury_consumer(struct dora__control *control, struct dora__edge *edge,
 
     int left = sweep(control, edge, output);
 
-    if (left == 0 && !restart)
-        remove_edge(control, edge, output);
+    if (left == 0 && death != DORA__DEATH_RESTART)
+        empty_edge(control, edge, output);
+    if (left == 0 && death == DORA__DEATH_FINAL)
+        atomic_store_explicit(&edge->state, DORA__EDGE_REMOVED,
+                              memory_order_release);
     dora__gate_leave_host(producer);
     dora__bell_ring_always(&producer->bell);
     return left;
@@ -372,22 +375,32 @@ bury_consumer(struct dora__control *control, struct dora__edge *edge,
 
 /* --- public -------------------------------------------------------------- */
 
-int
-dora__plane_node_died(struct dora__plane *plane, uint32_t number, bool restart,
-                      const char *failure)
+/* Those who feed it look up, whether or not they wait for it. */
+static int
+bury_consumers(struct dora__control *control,
+               const struct dora__shared_node *node, enum dora__death death)
 {
-    struct dora__control *control = plane->control;
-    struct dora__shared_node *node = dora__node_of(control, number);
-    uint32_t before;
     int left = 0;
 
-    bury_producer(control, node);
     for (uint32_t i = 0; i < node->input_count; i++)
         if (bury_consumer(control,
                           dora__edge_of(control, node->first_input + i),
-                          restart) < 0)
+                          death) < 0)
             left = -EAGAIN;
-    if (restart) {
+    return left;
+}
+
+static void
+tell_consumers(struct dora__control *control, uint32_t number,
+               enum dora__death death, const char *failure)
+{
+    struct dora__shared_node *node = dora__node_of(control, number);
+
+    if (death == DORA__DEATH_FINAL) {
+        struct closing closing = closing_for(control, number, failure);
+
+        visit_out_edges(control, node, close_edge, &closing);
+    } else {
         struct restarting restarting = {
             .restarts =
                 atomic_load_explicit(&node->incarnation, memory_order_relaxed),
@@ -395,26 +408,81 @@ dora__plane_node_died(struct dora__plane *plane, uint32_t number, bool restart,
         };
 
         visit_out_edges(control, node, mark_restart, &restarting);
-    } else {
-        struct closing closing = closing_for(control, number, failure);
-
-        visit_out_edges(control, node, close_edge, &closing);
     }
+}
+
+int
+dora__plane_node_died(struct dora__plane *plane, uint32_t number,
+                      enum dora__death death, const char *failure)
+{
+    struct dora__control *control = plane->control;
+    struct dora__shared_node *node = dora__node_of(control, number);
+    bool final = death == DORA__DEATH_FINAL;
+    uint32_t before;
+    int left;
+
+    bury_producer(control, node);
+    left = bury_consumers(control, node, death);
+    tell_consumers(control, number, death, failure);
     if (left < 0)
         return left;
     if (atomic_exchange_explicit(&node->asleep, 0, memory_order_relaxed) != 0)
         atomic_fetch_sub_explicit(&control->sleepers, 1, memory_order_relaxed);
     atomic_store_explicit(&node->starved, 0, memory_order_relaxed);
-    if (!restart)
+    if (final)
         dora__plane_return_heap(plane, number);
-    if (restart)
+    else
         atomic_store_explicit(&node->joined, 0, memory_order_relaxed);
+    if (death == DORA__DEATH_LEAVE)
+        atomic_store_explicit(&node->apart, 1, memory_order_relaxed);
     /* Release: pairs with the next attach. */
     before = atomic_exchange_explicit(
-        &node->state, restart ? DORA__NODE_ABSENT : DORA__NODE_CLOSED,
+        &node->state, final ? DORA__NODE_CLOSED : DORA__NODE_ABSENT,
         memory_order_acq_rel);
     if (before == DORA__NODE_ATTACHED || before == DORA__NODE_READY)
         atomic_fetch_sub_explicit(&control->active, 1, memory_order_relaxed);
+    return 0;
+}
+
+/* --- the one who comes ---------------------------------------------------- */
+
+/* The queue is empty: nothing was sent over it while nobody was there. */
+static int
+admit_edge(struct dora__control *control, const struct dora__edge *edge)
+{
+    struct dora__output *output;
+    struct dora__shared_node *producer;
+
+    if (edge->output == (uint32_t)DORA__NONE)
+        return 0;
+    output = dora__output_of(control, edge->output);
+    producer = dora__node_of(control, edge->producer);
+    if (!dora__gate_try_host(producer))
+        return -EAGAIN;
+    if (atomic_load_explicit(&edge->state, memory_order_relaxed) ==
+        DORA__EDGE_OPEN)
+        atomic_fetch_or_explicit(&output->mask, dora__edge_bit(edge),
+                                 memory_order_release);
+    dora__gate_leave_host(producer);
+    return 0;
+}
+
+int
+dora__plane_admit(struct dora__plane *plane, uint32_t number)
+{
+    struct dora__control *control = plane->control;
+    struct dora__shared_node *node = dora__node_of(control, number);
+    int left = 0;
+
+    for (uint32_t i = 0; i < node->input_count; i++)
+        if (admit_edge(control, dora__edge_of(control, node->first_input + i)) <
+            0)
+            left = -EAGAIN;
+    if (left < 0)
+        return left;
+    /* Pairs with the acquire of dora__node_join. */
+    atomic_store_explicit(&node->apart, 0, memory_order_release);
+    dora__bell_ring_always(&node->bell);
     return 0;
 }
 

@@ -64,6 +64,13 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
     case DORA_EXIT_HUNG:
         dora__text_puts(out, "hung and was killed (health_check_timeout)");
         break;
+    case DORA_EXIT_ATTACHED:
+        if (stats->exit_code == 0)
+            dora__text_puts(out, "was never attached");
+        else
+            dora__text_printf(out, "was attached %d time%s", stats->exit_code,
+                              stats->exit_code == 1 ? "" : "s");
+        break;
     }
 }
 

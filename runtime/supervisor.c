@@ -164,9 +164,11 @@ look(struct dora_dataflow *flow)
     do {
         was_stopping = flow->stopping;
         for (uint32_t i = 0; i < flow->member_count; i++)
-            look_at(flow, &flow->members[i], now);
+            if (!flow->members[i].is_dynamic)
+                look_at(flow, &flow->members[i], now);
     } while (flow->stopping != was_stopping);
     watch_barrier(flow);
+    dora__dynamic_look(flow);
     dora__finish_watch(flow);
 }
 
@@ -195,7 +197,7 @@ lose_guardian(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
-        if (dora__member_inside(member))
+        if (dora__member_inside(member) || member->is_dynamic)
             continue;
         if (member->stage == DORA__STAGE_ASKED)
             dora__member_not_started(flow, member, EIO,
@@ -287,11 +289,15 @@ handle(struct dora_dataflow *flow, enum dora__source source)
         if (flow->guardian.socket >= 0)
             hear_guardian(flow);
         break;
+    case DORA__SOURCE_DOOR:
+        dora__door_hear(&flow->door);
+        break;
     }
 }
 
-static int
-watch(struct dora_dataflow *flow, int fd, enum dora__source source)
+int
+dora__supervisor_watch(struct dora_dataflow *flow, int fd,
+                       enum dora__source source)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = source};
 
@@ -415,7 +421,13 @@ begin(struct dora_dataflow *flow)
                                     node->max_log_size, node->max_rotated_files,
                                     &flow->members[i].journal, &err) < 0)
             dora__flow_say(flow, DORA_LEVEL_WARN, NULL, "%s", err.text);
-        if (!flow->members[i].is_callback && !flow->members[i].launch.attaches)
+        if (flow->members[i].is_dynamic)
+            dora__flow_say(flow, DORA_LEVEL_INFO, &flow->members[i],
+                           "is attached by hand: dora-run node --id %s "
+                           "SCRIPT.py",
+                           node->id);
+        else if (!flow->members[i].is_callback &&
+                 !flow->members[i].launch.attaches)
             dora__flow_say(flow, DORA_LEVEL_INFO, &flow->members[i],
                            "runs beside the dataflow: nobody waits for this "
                            "program to join");
@@ -436,6 +448,7 @@ end(struct dora_dataflow *flow)
         dora__output_close(&member->outputs[1]);
         dora__journal_file_close(&member->journal);
     }
+    dora__door_close(&flow->door);
     (void)close(flow->outputs_fd);
     (void)close(flow->epoll_fd);
     free(flow->buffer);
@@ -471,11 +484,16 @@ prepare(struct dora_dataflow *flow)
     flow->outputs_fd = epoll_create1(EPOLL_CLOEXEC);
     if (flow->epoll_fd < 0 || flow->outputs_fd < 0)
         return -errno;
-    code = watch(flow, flow->wake_fd, DORA__SOURCE_WAKE);
+    code = dora__supervisor_watch(flow, flow->wake_fd, DORA__SOURCE_WAKE);
     if (code == 0)
-        code = watch(flow, flow->plane.doorbell_fd, DORA__SOURCE_DOORBELL);
+        code = dora__supervisor_watch(flow, flow->plane.doorbell_fd,
+                                      DORA__SOURCE_DOORBELL);
     if (code == 0 && flow->guardian.socket >= 0)
-        code = watch(flow, flow->guardian.socket, DORA__SOURCE_GUARDIAN);
+        code = dora__supervisor_watch(flow, flow->guardian.socket,
+                                      DORA__SOURCE_GUARDIAN);
+    if (code == 0 && flow->door.epoll_fd >= 0)
+        code = dora__supervisor_watch(flow, flow->door.epoll_fd,
+                                      DORA__SOURCE_DOOR);
     return code;
 }
 

@@ -50,7 +50,7 @@ bool
 dora__verdict_fails(enum dora_exit exit)
 {
     return exit != DORA_EXIT_NONE && exit != DORA_EXIT_SUCCESS &&
-           exit != DORA_EXIT_CONSEQUENCE;
+           exit != DORA_EXIT_CONSEQUENCE && exit != DORA_EXIT_ATTACHED;
 }
 
 void
@@ -61,6 +61,7 @@ dora__verdict_text(enum dora_exit exit, int code, struct dora__text *out)
         dora__text_puts(out, "has not ended");
         break;
     case DORA_EXIT_SUCCESS:
+    case DORA_EXIT_ATTACHED:
         dora__text_puts(out, "ended");
         break;
     case DORA_EXIT_CODE:

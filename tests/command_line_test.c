@@ -240,6 +240,10 @@ test_command_line_mistakes_are_explained(void **state)
         {{"f.yml", "--exit-when-nodes-finish=maybe"}, "not true or false"},
         {{"f.yml", "--report="}, "`` is not a file to write"},
         {{"f.yml", "-x"}, "no option `-x`"},
+        {{"node", "s.py"}, "node needs --id NODE"},
+        {{"node", "--id", "a"}, "node needs the script"},
+        {{"f.yml", "--id", "a"}, "--id is for `dora-run node`"},
+        {{"check", "f.yml", "--run", "a"}, "--run is for `dora-run node`"},
     };
 
     (void)state;
@@ -254,6 +258,29 @@ test_command_line_mistakes_are_explained(void **state)
     }
 }
 
+/* After the script everything is the script's. */
+static void
+test_command_line_node_takes_a_script(void **state)
+{
+    struct command command;
+    struct dora_error err;
+
+    (void)state;
+    assert_int_equal(parse(WORDS("node", "--id", "a", "--run=f.yml", "s.py",
+                                 "--id", "--", "-x"),
+                           &command, &err),
+                     STATUS_OK);
+    assert_int_equal(command.verb, VERB_NODE);
+    assert_string_equal(command.node, "a");
+    assert_string_equal(command.run, "f.yml");
+    assert_string_equal(command.script[0], "s.py");
+    assert_string_equal(command.script[1], "--id");
+    assert_string_equal(command.script[2], "--");
+    assert_string_equal(command.script[3], "-x");
+    assert_null(command.script[4]);
+    command_fini(&command);
+}
+
 /* Every option there is, is in the help. */
 static void
 test_command_line_help_names_every_option(void **state)
@@ -263,6 +290,7 @@ test_command_line_help_names_every_option(void **state)
         "--report",     "--log-level",
         "--python",     "--isolation",
         "--env",        "--allow-shell-nodes",
+        "--id",         "--run",
         "--help",       "--version",
     };
 
@@ -289,6 +317,7 @@ main(void)
         cmocka_unit_test_setup(test_command_line_help_and_version_need_no_file,
                                setup),
         cmocka_unit_test_setup(test_command_line_mistakes_are_explained, setup),
+        cmocka_unit_test_setup(test_command_line_node_takes_a_script, setup),
         cmocka_unit_test(test_command_line_help_names_every_option),
     };
 

@@ -25,6 +25,7 @@ flow_begin(struct flow *flow, uint32_t nodes, uint64_t heap_limit)
     for (uint32_t i = 0; i < nodes; i++) {
         (void)snprintf(flow->node_ids[i], sizeof flow->node_ids[i], "n%u", i);
         flow->graph_nodes[i].id = flow->node_ids[i];
+        flow->graph_nodes[i].path = (char *)(uintptr_t) "test";
         flow->graph_nodes[i].config = (char *)(uintptr_t) "{}";
         flow->graph_nodes[i].outputs = flow->graph_outputs;
         flow->graph_nodes[i].inputs = flow->graph_inputs;
