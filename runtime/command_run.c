@@ -345,9 +345,10 @@ conclude(struct run_state *state)
         state->run.status = STATUS_FAILED;
     if (state->result == -ECANCELED)
         print_failure(state->flow, state->words, &text);
-    else if (state->result < 0)
+    if (state->result < 0 && state->result != -ECANCELED)
         dora__text_printf(&text, "[ERROR] %s\n", state->err.text);
-    print_summary(state->flow, &state->run, &text);
+    else
+        print_summary(state->flow, &state->run, &text);
     if (!text.failed)
         screen_write(state->screen, text.text, text.size);
     free(text.text);

@@ -20,6 +20,10 @@ extern char **environ;
 #define DORA_LIBEXEC "/usr/local/libexec/dora-run"
 #endif
 
+/* What a process that takes part needs at the very least: an interpreter
+ * without any module takes 6 MB of its own. */
+#define LEAST_PROCESS (UINT64_C(6) << 20)
+
 /* --- complaints ---------------------------------------------------------- */
 
 /* Tells the sink; the first error also goes into *err. */
@@ -257,6 +261,35 @@ make_id(char id[static 37])
         (r[2] & 0x3f) | 0x80, r[3], r[4], r[5], r[6], r[7], r[8], r[9]);
 }
 
+/* Better said now than by the kernel, which picks one of them to kill. */
+static int
+check_memory(const struct dora_dataflow *flow, uint64_t memory,
+             struct dora_error *err)
+{
+    uint64_t needed = 0;
+
+    if (memory == 0) /* unknown */
+        return 0;
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        const struct dora__member *member = &flow->members[i];
+        DORA_AUTOFREE char *text = NULL;
+
+        if (!member->launch.attaches || dora__member_inside(member))
+            continue;
+        needed += LEAST_PROCESS;
+        if (needed <= memory)
+            continue;
+        text = dora__format("node `%s`: with it the nodes' processes take at "
+                            "least %.0f MB of memory; %.1f MB are left here",
+                            member->node->id, (double)needed / 1e6,
+                            (double)memory / 1e6);
+        complain(flow, false, member->node->mark,
+                 text != NULL ? text : "not enough memory", err);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
 static int
 build(struct dora_dataflow *flow, const char *text, size_t size,
       struct dora_error *err)
@@ -280,7 +313,8 @@ build(struct dora_dataflow *flow, const char *text, size_t size,
     code = dora__plan_make(&flow->graph, &machine, &context, &flow->plan, err);
     if (code < 0)
         return code;
-    return make_members(flow, err);
+    code = make_members(flow, err);
+    return code < 0 ? code : check_memory(flow, machine.memory, err);
 }
 
 /* Takes `file` and `directory`, which may be NULL for want of memory. */

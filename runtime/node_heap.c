@@ -5,17 +5,26 @@
  * 2. What all nodes together have backed stays within the dataflow's budget,
  *    which is checked before the system is asked: above a limit of its own the
  *    system does not refuse, it kills.
- * 3. A range is longer than what may be in use of it, where addresses allow:
+ * 3. The budget was made when nobody knew what the nodes themselves would take.
+ *    So a node asks again what is left, each time it has grown by a part of
+ *    what was left before, and leaves some.
+ * 4. A range is longer than what may be in use of it, where addresses allow:
  *    then blocks of any size are found between those that are held for long.
- * 4. After a death only the blocks of living records are kept.
+ * 5. After a death only the blocks of living records are kept.
  *
  * All of this runs under the send lock. */
 #include "node_private.h"
 
+#include "machine.h"
 #include "segment.h"
 
 /* Fresh memory of this size takes the system about 0.2 ms. */
 enum { SLOW_SIZE = 1 << 20 };
+
+enum {
+    FIRST_SPARE = 256 << 10, /* little messages pass wherever a node starts */
+    RESERVE = 4 << 20,       /* for what is not messages */
+};
 
 static void
 publish_usage(struct dora_node *node)
@@ -54,6 +63,27 @@ charge(struct dora_node *node, uint64_t size)
     return -ENOSPC;
 }
 
+/* Whether the system has these bytes, and will have some others after. All
+ * nodes may grow at once on what one of them was told: each counts on an equal
+ * share of a quarter of it. */
+static bool
+machine_has(struct dora_node *node, uint64_t size)
+{
+    uint64_t left;
+
+    if (size <= node->spare) {
+        node->spare -= size;
+        return true;
+    }
+    left = dora__machine_memory("");
+    node->squeezed = left != 0 && size + left / 8 + RESERVE > left;
+    if (node->squeezed)
+        return false;
+    if (left != 0) /* known */
+        node->spare = (left - size) / 4 / node->control->node_count;
+    return true;
+}
+
 static void
 unback(void *arg, uint64_t at, uint64_t size)
 {
@@ -74,6 +104,10 @@ back(void *arg, uint64_t at, uint64_t size)
     failed = charge(node, size);
     if (failed < 0)
         return failed;
+    if (!machine_has(node, size)) {
+        discharge(node, size);
+        return -ENOSPC;
+    }
     failed = dora__segment_back(node->heaps_fd, node->own_at + at, size);
     if (failed < 0) {
         unback(node, at, size);
@@ -92,7 +126,7 @@ dora__block_take(struct dora_node *node, uint64_t size, bool at_once,
 
     if (node->heap == NULL)
         return -ENOSPC;
-    node->may_grow = false;
+    node->may_grow = node->squeezed = false;
     failed = dora__heap_take(node->heap, size, ret_at);
     if (failed < 0 && failed != -ENOMEM) {
         dora__books_reclaim_all(node);
@@ -166,6 +200,7 @@ dora__blocks_init(struct dora_node *node)
 
     if (node->own_size == 0)
         return 0;
+    node->spare = FIRST_SPARE;
     return dora__heap_new(node->own_size, &backer, &node->heap);
 }
 

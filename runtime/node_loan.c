@@ -19,6 +19,7 @@
 /* A wait for memory that is worth a word, and the time between two. */
 #define PATIENCE ((int64_t)1000000000)
 #define SAY_AGAIN (10 * PATIENCE)
+#define LOOK_AGAIN (PATIENCE / 10)
 
 static const uint32_t nothing = (uint32_t)DORA__NONE;
 
@@ -114,10 +115,12 @@ describe_shortage(struct dora_node *node, const struct dora__wish *wish,
     const struct dora__shared_node *shared = node->shared;
     const struct dora__out *output = &node->outs[wish->output];
     uint32_t messages;
+    bool squeezed;
     size_t before;
 
     (void)pthread_mutex_lock(&node->send);
     messages = output->entry_count - output->lists[DORA__FREE].count;
+    squeezed = node->squeezed;
     (void)pthread_mutex_unlock(&node->send);
     dora__text_printf(
         out,
@@ -133,6 +136,9 @@ describe_shortage(struct dora_node *node, const struct dora__wish *wish,
     dora__holders_line(node->control, node->number, out);
     if (out->size == before)
         dora__text_puts(out, "nobody");
+    if (squeezed)
+        dora__text_puts(out, "; the machine, or a control group of this "
+                             "process, has hardly any memory left");
 }
 
 static int
@@ -191,6 +197,24 @@ starve(struct dora_node *node, bool begin)
     (void)pthread_mutex_unlock(&node->send);
 }
 
+/* Until the bell rings, or a moment where others than nodes have the memory:
+ * they ring no bell. */
+static int
+sleep_until_freed(struct dora_node *node, uint32_t word, int64_t deadline)
+{
+    int64_t again = dora__now() + LOOK_AGAIN;
+    bool squeezed;
+    int failed;
+
+    (void)pthread_mutex_lock(&node->send);
+    squeezed = node->squeezed;
+    (void)pthread_mutex_unlock(&node->send);
+    if (!squeezed || (deadline >= 0 && deadline < again))
+        return dora__node_sleep(node, word, deadline);
+    failed = dora__node_sleep(node, word, again);
+    return failed == -ETIMEDOUT ? 0 : failed;
+}
+
 /* Until the bell rings. Who has waited PATIENCE from `begun` says for whom. */
 static int
 sleep_starving(struct dora_node *node, const struct dora__wish *wish,
@@ -206,7 +230,7 @@ sleep_starving(struct dora_node *node, const struct dora__wish *wish,
     }
     if (deadline < 0 || speak < deadline)
         say_waiting(node, wish);
-    return dora__node_sleep(node, word, deadline);
+    return sleep_until_freed(node, word, deadline);
 }
 
 static int

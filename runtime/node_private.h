@@ -136,6 +136,8 @@ struct dora_node {
     pthread_mutex_t send __attribute__((aligned(DORA__LINE)));
     struct dora__heap *heap;
     bool may_grow;
+    bool squeezed;  /* the machine had too little when it was asked last */
+    uint64_t spare; /* bytes to grow by before it is asked again */
     struct dora__out *outs;
     uint32_t out_count;
     struct dora_loan *free_loans;

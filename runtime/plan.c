@@ -315,8 +315,8 @@ check_heap(struct planner *p, uint32_t n)
                        (unsigned long long)node->heap_limit);
     else if (from->heap_limit == 0 && node->heap_limit < LEAST_HEAP)
         dora__complain(&p->r, from->mark,
-                       "node `%s`: only %llu bytes of addresses or file size "
-                       "are left for its heap",
+                       "node `%s`: only %llu bytes of memory, addresses or "
+                       "file size are left for its heap",
                        from->id, (unsigned long long)node->heap_limit);
 }
 

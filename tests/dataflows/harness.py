@@ -254,16 +254,23 @@ class FlowTest(unittest.TestCase):
         env.update(extra or {})
         return env
 
-    def start(self, nodes, *, args=(), env=None, timeout=60, popen=None, **top):
+    def start(
+        self, nodes, *, args=(), under=(), env=None, timeout=60, popen=None, **top
+    ):
+        """`under`: the command that executes dora-run, which is its end."""
         if isinstance(nodes, str):
             path = self.write("flow.yml", nodes)
         else:
             path = self.write_flow(nodes, **top)
-        return self.start_file(path, args=args, env=env, timeout=timeout, popen=popen)
+        return self.start_file(
+            path, args=args, under=under, env=env, timeout=timeout, popen=popen
+        )
 
-    def start_file(self, path, *, args=(), env=None, timeout=60, popen=None):
+    def start_file(
+        self, path, *, args=(), under=(), env=None, timeout=60, popen=None
+    ):
         report = os.path.join(self.directory, "report.json")
-        command = [settings.dora_run, *args, "--report", report, path]
+        command = [*under, settings.dora_run, *args, "--report", report, path]
         return Running(
             self.directory,
             command,
