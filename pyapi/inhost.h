@@ -22,7 +22,8 @@ struct dora__guest {
     char *id, *directory, *base, *program;
     char **argv, **env;
     int stdout_fd, stderr_fd;
-    cpu_set_t cpus;                     /* to keep to; none: any */
+    cpu_set_t cpus; /* to keep to; none: any */
+    bool say_faults;
     struct dora__attachment attachment; /* descriptors of our own; -1: gone */
 
     /* The guest's threads', with their GIL. */
@@ -36,10 +37,13 @@ struct dora__guest {
     int status;             /* if it left */
     uint32_t noticed;       /* value of `pressed` that ended a sleep */
     bool stays;             /* the interpreter, and all of this */
+    void *alternate_stack;  /* of that thread's signal handlers */
 
     _Atomic uint32_t pressed; /* futex: changes with every press */
     atomic_bool asked;        /* an exception was asked for */
+    atomic_bool queued;       /* one that has not been raised is */
     atomic_bool ending;       /* no exception is to be raised any more */
+    atomic_bool telling;      /* the next kick is to print the stack */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -54,9 +58,11 @@ struct dora__guest {
 
 /* --- inhost_python.c ------------------------------------------------------ */
 
-/* Starts CPython, once per process, as the interpreter `base` would be. */
+/* Starts CPython, once per process, as the interpreter `base` would be; the
+ * first caller decides whether faults are said. */
 DORA_MUST_CHECK
-int dora__inhost_start(const char *base, struct dora_error *err);
+int dora__inhost_start(const char *base, bool say_faults,
+                       struct dora_error *err);
 /* Makes an interpreter with a GIL of its own and attaches the thread to it.
  * NULL: *err says why. */
 PyThreadState *dora__inhost_interpreter(struct dora_error *err);
@@ -73,12 +79,25 @@ PyObject *dora__inhost_calls(struct dora__guest *guest);
 
 /* --- inhost_press.c ------------------------------------------------------- */
 
-/* Once, on the thread that will run the script. */
-void dora__inhost_press_begin(struct dora__guest *guest);
 void dora__inhost_press(struct dora__guest *guest, enum dora__guest_press how);
 /* Sleeps without the GIL until `deadline` (CLOCK_MONOTONIC ns) or a press. */
 void dora__inhost_sleep(struct dora__guest *guest, int64_t deadline);
 /* Presses come too late from now on; lets the helper finish. Attached. */
 void dora__inhost_close(struct dora__guest *guest);
+
+/* --- inhost_fault.c --------------------------------------------------------
+ */
+
+/* A signal that is for nothing else. */
+#define DORA__KICK (SIGRTMAX - 3)
+
+/* Once, attached to the main interpreter. */
+void dora__inhost_fault_start(bool say_faults);
+/* On the thread that will run the script, and when it has. */
+void dora__inhost_fault_enter(struct dora__guest *guest);
+void dora__inhost_fault_leave(struct dora__guest *guest);
+/* Ends the system call that thread is in; `tell`: it prints where it is.
+ * Whether it will. */
+bool dora__inhost_fault_kick(struct dora__guest *guest, bool tell);
 
 #endif

@@ -91,6 +91,7 @@ fill(struct dora__guest *g, const struct dora__guest_options *o)
     for (size_t i = 0; i < o->cpu_count; i++)
         if (o->cpus[i] < CPU_SETSIZE)
             CPU_SET(o->cpus[i], &g->cpus);
+    g->say_faults = o->say_faults;
     g->id = strdup(o->id);
     g->directory = strdup(o->directory);
     g->base = strdup(o->base);
@@ -236,7 +237,8 @@ run_script(struct dora__guest *g, struct dora_error *err)
     if (own == NULL)
         return 1 << 8;
     g->ident = PyThread_get_thread_ident();
-    dora__inhost_press_begin(g);
+    g->native_id = gettid();
+    dora__inhost_fault_enter(g);
     g->state = own->interp;
     set_interpreter(g, own->interp);
     if (dora__py_seat_later(g->id, attach, g) < 0) {
@@ -247,6 +249,7 @@ run_script(struct dora__guest *g, struct dora_error *err)
         status = dora__inhost_script(g);
     }
     end_interpreter(g, own, status);
+    dora__inhost_fault_leave(g);
     return status;
 }
 
@@ -278,7 +281,7 @@ run_guest(struct dora__guest *g, struct dora__guest_result *ret)
     struct dora_error err = {""};
 
     *ret = (struct dora__guest_result){.status = 1 << 8};
-    if (dora__inhost_start(g->base, &err) < 0)
+    if (dora__inhost_start(g->base, g->say_faults, &err) < 0)
         goto out;
     if (CPU_COUNT(&g->cpus) > 0 &&
         sched_setaffinity(0, sizeof g->cpus, &g->cpus) < 0)

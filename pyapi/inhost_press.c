@@ -10,6 +10,7 @@
  *              ends the system call the thread is in
  *   BREAK      tracing that raises at every line: also code that swallows
  *              exceptions
+ *   TELL       asks nothing: prints where the thread is (inhost_fault.c)
  *
  * What needs the GIL is done by a helper thread, which waits for it as long as
  * it takes; the interpreter ends after it. */
@@ -18,15 +19,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
-
-/* A signal that is for nothing else; caught without SA_RESTART. */
-#define DORA__KICK (SIGRTMAX - 3)
-
-static bool kickable; /* once caught */
 
 /* --- sleep --------------------------------------------------------------- */
 
@@ -66,74 +59,71 @@ dora__inhost_sleep(struct dora__guest *g, int64_t deadline)
 
 /* --- without the GIL ------------------------------------------------------ */
 
-/* On a thread of the guest's interpreter, at its next step. */
-static int
-raise_pending(void *arg)
-{
-    struct dora__guest *g = arg;
-
-    if (PyThread_get_thread_ident() != g->ident)
-        return 0; /* another one took it; the next press may fare better */
-    if (atomic_load_explicit(&g->ending, memory_order_relaxed))
-        return 0;
-    PyErr_SetNone(g->left ? PyExc_SystemExit : PyExc_KeyboardInterrupt);
-    return -1;
-}
-
 /* CPython's own, private: its arguments have been these since 3.12, its result
  * has become an enum. A build without it goes without this step. */
 typedef int (*add_pending)(PyInterpreterState *interpreter,
                            int (*function)(void *), void *arg, int flags);
 
+static int raise_pending(void *arg);
+
 static void
-ask(struct dora__guest *g)
+queue_pending(struct dora__guest *g)
 {
     union {
         void *symbol;
         add_pending call;
     } add = {dlsym(RTLD_DEFAULT, "_PyEval_AddPendingCall")};
 
+    if (add.symbol != NULL)
+        (void)add.call(g->state, raise_pending, g, 0);
+}
+
+/* On the first thread of the guest's interpreter that takes a step. What is
+ * meant for one that waits for a lock must still be there when a kick makes
+ * that one look; the helper, too, runs a step now and then. */
+static int
+raise_pending(void *arg)
+{
+    struct dora__guest *g = arg;
+
+    if (atomic_load_explicit(&g->ending, memory_order_relaxed))
+        return 0;
+    if (PyThread_get_thread_ident() != g->ident) {
+        queue_pending(g);
+        return 0;
+    }
+    atomic_store_explicit(&g->queued, false, memory_order_relaxed);
+    PyErr_SetNone(g->left ? PyExc_SystemExit : PyExc_KeyboardInterrupt);
+    return -1;
+}
+
+/* One at a time: none is to surprise the handlers of another. */
+static void
+ask(struct dora__guest *g)
+{
     (void)pthread_mutex_lock(&g->lock);
-    if (g->interpreter != NULL && add.symbol != NULL)
-        (void)add.call(g->interpreter, raise_pending, g, 0);
+    if (g->interpreter != NULL &&
+        !atomic_exchange_explicit(&g->queued, true, memory_order_relaxed))
+        queue_pending(g);
     (void)pthread_mutex_unlock(&g->lock);
-}
-
-/* --- kick ----------------------------------------------------------------- */
-
-static void
-on_kick(int number)
-{
-    (void)number;
-}
-
-/* Takes the signal if nobody has; once. */
-static void
-catch_kick(void)
-{
-    struct sigaction action = {.sa_handler = on_kick}, before;
-
-    if (sigaction(DORA__KICK, NULL, &before) == 0 &&
-        before.sa_handler == SIG_DFL)
-        kickable = sigaction(DORA__KICK, &action, NULL) == 0;
 }
 
 /* The thread's system call returns: where CPython looks up then, it sees what
  * was asked. It reaches every library that waits there as well, so it comes
  * only after the grace. */
 static void
-kick(struct dora__guest *g)
+kick(struct dora__guest *g, bool tell)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    (void)pthread_once(&once, catch_kick);
     (void)pthread_mutex_lock(&g->lock);
-    if (kickable && g->interpreter != NULL)
-        (void)tgkill(getpid(), g->native_id, DORA__KICK);
+    if (g->interpreter != NULL)
+        (void)dora__inhost_fault_kick(g, tell);
     (void)pthread_mutex_unlock(&g->lock);
 }
 
 /* --- with it -------------------------------------------------------------- */
+
+/* The thread is a helper: steps that it takes are nobody's to interrupt. */
+static _Thread_local bool is_helper;
 
 static int
 raise_traced(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
@@ -142,54 +132,16 @@ raise_traced(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
     (void)frame;
     (void)what;
     (void)arg;
+    if (is_helper)
+        return 0;
     PyErr_SetNone(PyExc_KeyboardInterrupt);
     return -1;
 }
 
 static void
-write_frame(struct dora__text *text, PyFrameObject *frame)
-{
-    PyCodeObject *code = PyFrame_GetCode(frame);
-
-    dora__text_printf(text, "  File \"%s\", line %d, in %s\n",
-                      PyUnicode_AsUTF8(code->co_filename),
-                      PyFrame_GetLineNumber(frame),
-                      PyUnicode_AsUTF8(code->co_name));
-    Py_DECREF(code);
-}
-
-/* Innermost frame first. */
-static void
-tell(struct dora__guest *g)
-{
-    PyThreadState *thread =
-        PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    struct dora__text text = {0};
-    PyFrameObject *frame;
-
-    while (thread != NULL && thread->thread_id != g->ident)
-        thread = PyThreadState_Next(thread);
-    frame = thread == NULL ? NULL : PyThreadState_GetFrame(thread);
-    dora__text_puts(&text, "has not stopped; it is here, innermost first:\n");
-    while (frame != NULL) {
-        PyFrameObject *back = PyFrame_GetBack(frame);
-
-        write_frame(&text, frame);
-        Py_DECREF(frame);
-        frame = back;
-    }
-    PyErr_Clear();
-    if (!text.failed)
-        (void)!write(g->stderr_fd, text.text, text.size);
-    free(text.text);
-}
-
-static void
 act(struct dora__guest *g, enum dora__guest_press how)
 {
-    if (how == DORA__PRESS_TELL)
-        tell(g);
-    else if (how == DORA__PRESS_INTERRUPT)
+    if (how == DORA__PRESS_INTERRUPT)
         (void)PyThreadState_SetAsyncExc(g->ident, PyExc_KeyboardInterrupt);
     else
         PyEval_SetTraceAllThreads(raise_traced, NULL);
@@ -204,6 +156,7 @@ help(void *arg)
     struct dora__guest *g = arg;
     PyThreadState *thread = PyThreadState_New(g->state);
 
+    is_helper = true;
     (void)pthread_mutex_lock(&g->lock);
     while (g->interpreter != NULL || g->wanted) {
         if (!g->wanted) {
@@ -255,27 +208,18 @@ send_helper(struct dora__guest *g, enum dora__guest_press how)
 }
 
 void
-dora__inhost_press_begin(struct dora__guest *g)
-{
-    sigset_t kick_only;
-
-    g->native_id = gettid();
-    sigemptyset(&kick_only);
-    sigaddset(&kick_only, DORA__KICK);
-    (void)pthread_sigmask(SIG_UNBLOCK, &kick_only, NULL);
-}
-
-void
 dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
 {
-    if (how != DORA__PRESS_WAKE && how != DORA__PRESS_TELL)
+    bool hard = how == DORA__PRESS_INTERRUPT || how == DORA__PRESS_BREAK;
+
+    if (hard || how == DORA__PRESS_ASK) {
         atomic_store_explicit(&g->asked, true, memory_order_relaxed);
-    if (how == DORA__PRESS_ASK)
         ask(g);
-    else if (how != DORA__PRESS_WAKE)
+    }
+    if (hard)
         send_helper(g, how);
-    if (how == DORA__PRESS_INTERRUPT || how == DORA__PRESS_BREAK)
-        kick(g);
+    if (hard || how == DORA__PRESS_TELL)
+        kick(g, how == DORA__PRESS_TELL);
     if (how != DORA__PRESS_TELL)
         wake(g);
 }

@@ -1,7 +1,8 @@
 /* inhost_python.c - CPython inside the host: started once, never ended.
  *
- *   1. Nothing of the host changes by it: no signal handlers, no locale, no
- *      environment. Its text encoding is UTF-8 whatever the locale.
+ *   1. Nothing of the host changes by it: no signal handlers but those of
+ *      inhost_fault.c, no locale, no environment. Its text encoding is UTF-8
+ * whatever the locale.
  *   2. The main interpreter runs no node. It has met _datetime, whose types are
  *      the process's and must be made before two interpreters use them.
  *   3. Interpreters are made one at a time. */
@@ -14,7 +15,7 @@ static struct {
     pthread_cond_t changed;
     bool begun, done;
     const char *base;
-    bool failed;
+    bool say_faults, failed;
     struct dora_error err;
 } python = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .changed = PTHREAD_COND_INITIALIZER};
@@ -49,7 +50,7 @@ initialize(const char *base)
 }
 
 static int
-begin(const char *base, struct dora_error *err)
+begin(const char *base, bool say_faults, struct dora_error *err)
 {
     PyObject *module;
     PyStatus status;
@@ -68,6 +69,7 @@ begin(const char *base, struct dora_error *err)
     if (module == NULL)
         PyErr_Clear();
     Py_XDECREF(module);
+    dora__inhost_fault_start(say_faults);
     (void)PyEval_SaveThread();
     return 0;
 }
@@ -78,7 +80,7 @@ static void *
 keep(void *arg)
 {
     struct dora_error err = {""};
-    int failed = begin(python.base, &err);
+    int failed = begin(python.base, python.say_faults, &err);
 
     (void)arg;
     (void)pthread_mutex_lock(&python.lock);
@@ -106,13 +108,14 @@ make_keeper(void)
 }
 
 int
-dora__inhost_start(const char *base, struct dora_error *err)
+dora__inhost_start(const char *base, bool say_faults, struct dora_error *err)
 {
     int failed = 0;
 
     (void)pthread_mutex_lock(&python.lock);
     if (!python.begun) {
         python.base = base;
+        python.say_faults = say_faults;
         failed = make_keeper();
         python.begun = failed == 0;
     }

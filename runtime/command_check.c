@@ -20,6 +20,7 @@ command_options(const struct command *command)
         .env = command->env,
         .allow_shell = command->allow_shell,
         .exit_when_nodes_finish = command->exit_when_nodes_finish,
+        .say_faults = true,
     };
 }
 

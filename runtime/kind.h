@@ -54,6 +54,7 @@ struct dora__guest_options {
     const uint32_t *cpus; /* to keep to */
     size_t cpu_count;     /* 0: any */
     int stdout_fd, stderr_fd;
+    bool say_faults; /* of the options */
 };
 
 /* How it went. */

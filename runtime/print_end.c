@@ -53,7 +53,9 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
             dora__text_puts(out, " (the kernel does so when memory runs out)");
         break;
     case DORA_EXIT_GRACE:
-        dora__text_puts(out, "did not stop in time and was killed");
+        dora__text_puts(out, "did not stop in time and was ");
+        dora__text_puts(out, strcmp(stats->tier, "process") == 0 ? "killed"
+                                                                 : "given up");
         break;
     case DORA_EXIT_NOT_STARTED:
         dora__text_puts(out, "was not started");

@@ -3,6 +3,7 @@ what cannot be is refused or moves it to a process, and its end is its own."""
 
 import os
 import signal
+import signal
 import textwrap
 import unittest
 
@@ -359,63 +360,6 @@ class Refusals(InsideTest):
         run = self.flow({"node": Node(path="python", args="-c pass",
                                       isolation="interpreter")}, code=1)
         self.assertIn("ends in .py", run.err)
-
-
-class Stops(InsideTest):
-    def stop(self, lines, signals=1, code=0):
-        running = self.start({"node": Node(
-            "import sys, time\nfrom dora import Node\nnode = Node()\n"
-            "print('ready', flush=True)\n" + textwrap.dedent(lines))}, timeout=40)
-        running.expect("ready")
-        running.signal()
-        for _ in range(signals - 1):
-            running.expect("stopping")
-            running.signal()
-        return self.ended(running, code)
-
-    def test_sleep_ends_with_the_dataflow(self):
-        run = self.stop("""
-            begun = time.monotonic()
-            time.sleep(1000)
-            print(next(node)["id"])
-        """)
-        self.assertEqual(run.lines("node"), ["ready", "MANUAL"])
-
-    def test_what_takes_no_notice_is_interrupted(self):
-        for lines in (
-            "while True: pass",
-            "while True: time.sleep(0.01)",
-            "while True: time.sleep(1000)",
-        ):
-            self.fresh()
-            run = self.stop(lines, signals=2, code=None)
-            self.assertNotIn("abandoned", run.out, f"{lines}\n{run}")
-            self.assertIn("has not stopped; it is here", run.err + run.out)
-
-    def test_swallowed_interrupts(self):
-        run = self.stop("""
-            while True:
-                try:
-                    while True: pass
-                except BaseException: pass
-        """, signals=2, code=None)
-        self.assertNotIn("abandoned", run.out, run)
-
-    def test_what_cannot_be_interrupted_is_abandoned(self):
-        """The stack is printed where Python can still be asked."""
-        run = self.stop("""
-            import os
-            def stuck():
-                os.read(os.pipe()[0], 1)
-            stuck()
-        """, signals=2, code=1)
-        self.assertIn("in stuck", run.out)
-        self.assertIn("abandoned", run.out)
-        self.assertEqual(run.node("node")["exit"], "grace")
-
-    def test_stuck_with_the_lock_held(self):
-        run = self.stop("sum(range(10 ** 12))", signals=2, code=1)
-        self.assertIn("abandoned", run.out)
 
 
 if __name__ == "__main__":
