@@ -1,12 +1,14 @@
 /* array_type.c - dora.Array: the value of a message, in shared memory.
  *
  * Keeps true:
- *   1. The bytes stay where the producer wrote them, and are read-only.
+ *   1. The bytes stay where the producer wrote them, and are read-only. Only a
+ *      slice with a step has a copy of its own, as pyarrow's has.
  *   2. The reference to the sample is given back when the Array object dies,
  *      never when a buffer of it is released: NumPy and others may keep a
  *      plain reference to the object and no buffer at all.
- *   3. It holds no Python object, so it is no part of any cycle, and dying
- *      costs one atomic operation whoever does it and whenever.
+ *   3. It holds no Python object but the bytes of a copy, so it is no part of
+ *      any cycle, and dying costs one atomic operation whoever does it and
+ *      whenever.
  *
  * Answers what nodes ask of a pyarrow array of unsigned bytes or nulls, and
  * nothing more: nodes tell values apart by what they do not have (as_py, get,
@@ -45,6 +47,7 @@ array_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     dora_sample_unref(array_of(self)->sample);
+    Py_XDECREF(array_of(self)->copy);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -79,19 +82,38 @@ part(PyObject *object, Py_ssize_t start, Py_ssize_t length)
     const struct dora__py_array *self = array_of(object);
     struct dora_sample *sample =
         self->sample != NULL ? dora_sample_ref(self->sample) : NULL;
+    PyObject *result = dora__py_array_new(
+        dora__py_module_of(object), self->value, sample,
+        self->data != NULL ? self->data + start : NULL, (size_t)length);
 
-    return dora__py_array_new(dora__py_module_of(object), self->value, sample,
-                              self->data != NULL ? self->data + start : NULL,
-                              (size_t)length);
+    if (result != NULL)
+        array_of(result)->copy = Py_XNewRef(self->copy);
+    return result;
 }
 
+/* Every `step`th item, copied. */
 static PyObject *
-stepped(void)
+stride(PyObject *object, Py_ssize_t start, Py_ssize_t step, Py_ssize_t length)
 {
-    PyErr_SetString(PyExc_ValueError,
-                    "a slice with a step would be a copy; use "
-                    "memoryview(value)[::step], or to_numpy()[::step]");
-    return NULL;
+    const struct dora__py_array *self = array_of(object);
+    PyObject *copy = NULL, *result;
+    uint8_t *bytes = NULL;
+
+    if (self->value == DORA_VALUE_BYTES) {
+        copy = PyBytes_FromStringAndSize(NULL, length);
+        if (copy == NULL)
+            return NULL;
+        bytes = (uint8_t *)PyBytes_AS_STRING(copy);
+        for (Py_ssize_t i = 0; i < length; i++)
+            bytes[i] = self->data[start + i * step];
+    }
+    result = dora__py_array_new(dora__py_module_of(object), self->value, NULL,
+                                bytes, (size_t)length);
+    if (result == NULL)
+        Py_XDECREF(copy);
+    else
+        array_of(result)->copy = copy;
+    return result;
 }
 
 static PyObject *
@@ -104,7 +126,7 @@ array_subscript(PyObject *self, PyObject *key)
             return NULL;
         length = PySlice_AdjustIndices(length, &start, &stop, step);
         if (step != 1 && length > 1)
-            return stepped();
+            return stride(self, start, step, length);
         return part(self, start, length);
     }
     start = PyNumber_AsSsize_t(key, PyExc_IndexError);

@@ -1,15 +1,18 @@
 /* arrow_export.c - an Array as the capsules of the Arrow PyCapsule interface.
  *
- * What is handed over holds a reference to the sample and no Python object:
- * its release callback may run on a thread that knows no Python, or after the
- * interpreter is gone, and only counts down. */
+ * What is handed over holds a reference to the sample, or bytes of its own, and
+ * no Python object: its release callback may run on a thread that knows no
+ * Python, or after the interpreter is gone, and only counts down. */
 #include "module.h"
 
 #include "arrow.h"
 
+#include <string.h>
+
 struct exported {
     struct dora_sample *sample;
     const void *buffers[2]; /* validity, bytes */
+    unsigned char copy[];   /* of an Array that is a copy */
 };
 
 /* --- schema -------------------------------------------------------------- */
@@ -80,6 +83,10 @@ fill(struct ArrowArray *array, struct exported *exported,
     exported->sample =
         self->sample != NULL ? dora_sample_ref(self->sample) : NULL;
     exported->buffers[1] = self->data;
+    if (self->copy != NULL) {
+        memcpy(exported->copy, self->data, (size_t)self->length);
+        exported->buffers[1] = exported->copy;
+    }
     array->length = self->length;
     array->null_count = bytes ? 0 : self->length;
     array->n_buffers = bytes ? 2 : 0;
@@ -92,7 +99,8 @@ static PyObject *
 export_array(const struct dora__py_array *self)
 {
     struct ArrowArray *array = calloc(1, sizeof(*array));
-    struct exported *exported = calloc(1, sizeof(*exported));
+    size_t copied = self->copy != NULL ? (size_t)self->length : 0;
+    struct exported *exported = calloc(1, sizeof(*exported) + copied);
     PyObject *capsule;
 
     if (array == NULL || exported == NULL) {

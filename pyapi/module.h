@@ -104,7 +104,8 @@ PyObject *dora__py_scalar_value(PyObject *scalar);
 /* A received value, or a part of one. */
 struct dora__py_array {
     PyObject_HEAD struct dora_sample
-        *sample; /* one reference; NULL: there are no bytes */
+        *sample;    /* one reference; NULL: no bytes, or a copy's */
+    PyObject *copy; /* bytes, strong; NULL: the sample's, or none */
     const uint8_t *data;
     Py_ssize_t length;
     enum dora_value value;
