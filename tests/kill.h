@@ -39,7 +39,7 @@ struct scenario {
     const char *name;
     uint32_t victim;
     bool unattached; /* the victim attaches in its window */
-    bool coarse;     /* a long window: some hundred instructions do */
+    bool coarse;     /* a very long window: not every instruction */
     void (*plan)(struct flow *flow);
     void (*before)(struct world *w); /* survivors, before the victim begins */
     void (*prepare)(struct victim *v);

@@ -571,7 +571,6 @@ const struct scenario kill_scenarios[] = {
     {
         .name = "send what others forward",
         .plan = plan_chain,
-        .coarse = true,
         .prepare = prepare_source,
         .arrange = forward_two,
         .window = window_send_more,
@@ -591,7 +590,6 @@ const struct scenario kill_scenarios[] = {
         .prepare = prepare_some,
         .window = window_leave,
         .meanwhile = consumer_drains,
-        .coarse = true,
         .after = after_closing,
     },
 };

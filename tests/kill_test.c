@@ -1,7 +1,8 @@
 /* kill_test.c - a participant may die after any instruction.
  *
  *     kill_test              at some instructions of each scenario
- *     kill_test all [NAME]   at every one (half an hour), or of one scenario
+ *     kill_test all [NAME]   at every one (half an hour), or of one scenario;
+ *                            of a very long one, at each that others can see
  *
  * The victim is a process of its own that attaches a node, prepares, stops
  * itself (the window begins), does one thing and stops itself again (the window
@@ -354,31 +355,100 @@ kill_once(const struct scenario *scenario, struct run run)
     return stepped < run.k ? stepped : 0;
 }
 
+/* --- where ---------------------------------------------------------------- */
+
+/* Instructions to kill at: bool per instruction of a window. */
+struct places {
+    bool *chosen;
+    unsigned size; /* of the window */
+};
+
+static void
+choose_every(struct places *places, unsigned first, unsigned stride)
+{
+    for (unsigned k = first; k <= places->size; k += stride)
+        places->chosen[k] = true;
+}
+
+/* Those that change what others can see. The dead leave nothing but that: to
+ * die after an instruction that only changes memory of one's own is to die
+ * after the one before. */
+static void
+choose_changes(const struct scenario *scenario, struct places *places)
+{
+    struct world w;
+    unsigned char *before;
+    size_t size;
+    pid_t pid;
+
+    open_world(&w, scenario);
+    size = w.flow.plane.control_size;
+    before = malloc(size);
+    assert_non_null(before);
+    pid = start_victim(&w);
+    if (scenario->arrange)
+        scenario->arrange(&w);
+    for (unsigned k = 0; k <= places->size; k++) {
+        if (k == 0 || memcmp(before, w.flow.plane.control, size) != 0) {
+            memcpy(before, w.flow.plane.control, size);
+            places->chosen[k] = true;
+        }
+        (void)step(pid, 1);
+    }
+    kill_victim(pid);
+    assert_int_equal(
+        dora__plane_node_died(&w.flow.plane, scenario->victim, false, "killed"),
+        0);
+    free(before);
+    close_world(&w);
+}
+
+/* --- all of it ------------------------------------------------------------ */
+
 static bool kill_all;
+
+static void
+kill_at(const struct scenario *scenario, const struct places *places,
+        unsigned how, unsigned *kills)
+{
+    for (unsigned k = 0; k <= places->size; k++) {
+        struct run run = {.k = k, .meanwhile = how & 1, .restart = how & 2};
+
+        if (!places->chosen[k])
+            continue;
+        (void)fprintf(stderr, "\r%s: instruction %u of %u%s%s ", scenario->name,
+                      k, places->size, run.meanwhile ? ", survivors act" : "",
+                      run.restart ? ", restart" : "");
+        (void)kill_once(scenario, run);
+        ++*kills;
+    }
+}
 
 static void
 kill_everywhere(const struct scenario *scenario)
 {
-    unsigned size = kill_once(scenario, (struct run){.k = UINT32_MAX});
+    struct places places = {
+        .size = kill_once(scenario, (struct run){.k = UINT32_MAX})};
+    unsigned size = places.size;
     unsigned stride = size / (scenario->coarse ? 2 : SAMPLES) + 1;
     unsigned kills = 0;
 
     if (kill_all)
         stride = scenario->coarse ? size / 250 + 1 : 1;
-
     assert_true(size > 10);
-    for (unsigned how = 0; how < 4; how++)
+    for (unsigned how = 0; how < 4; how++) {
+        /* Without `meanwhile`, half of the ways are the others again. */
+        if (how & 1 && !scenario->meanwhile)
+            continue;
+        places.chosen = calloc(size + 1, sizeof *places.chosen);
+        assert_non_null(places.chosen);
         /* Other instructions for each way. */
-        for (unsigned k = how * stride / 4; k <= size; k += stride) {
-            struct run run = {.k = k, .meanwhile = how & 1, .restart = how & 2};
-
-            (void)fprintf(stderr, "\r%s: instruction %u of %u%s%s ",
-                          scenario->name, k, size,
-                          run.meanwhile ? ", survivors act" : "",
-                          run.restart ? ", restart" : "");
-            (void)kill_once(scenario, run);
-            kills++;
-        }
+        choose_every(&places, how * stride / 4, stride);
+        if (kill_all && scenario->coarse)
+            choose_changes(scenario, &places);
+        kill_at(scenario, &places, how, &kills);
+        free(places.chosen);
+    }
     (void)fprintf(stderr, "\r%s: %u instructions, %u kills%*s\n",
                   scenario->name, size, kills, 40, "");
 }
