@@ -141,6 +141,14 @@ flow_open(struct flow *flow, struct dora_node **ret_nodes)
 }
 
 void
+flow_close(struct flow *flow, struct dora_node **nodes)
+{
+    for (uint32_t i = 0; i < flow->plan.node_count; i++)
+        dora__node_detach(nodes[i]);
+    flow_end(flow);
+}
+
+void
 flow_end(struct flow *flow)
 {
     dora__plane_fini(&flow->plane);
@@ -209,20 +217,21 @@ flow_assert_ended(struct dora_node *node)
 }
 
 void
-flow_open_pair(struct flow *flow, struct dora_node **nodes, uint32_t bound,
-               unsigned flags)
+flow_plan_row(struct flow *flow, uint32_t nodes, uint64_t heap_limit,
+              uint32_t bound, unsigned flags)
 {
-    flow_begin(flow, 2, 1 << 20);
-    flow_output(flow, 0, "out", 256);
-    flow_input(flow, 1, "in", 0, bound, flags);
-    flow_make(flow);
-    flow_open(flow, nodes);
+    flow_begin(flow, nodes, heap_limit);
+    for (uint32_t i = 0; i + 1 < nodes; i++)
+        flow_output(flow, i, "out", 256);
+    for (uint32_t i = 1; i < nodes; i++)
+        flow_input(flow, i, "in", i - 1, bound, flags);
 }
 
 void
-flow_close_pair(struct flow *flow, struct dora_node **nodes)
+flow_open_pair(struct flow *flow, struct dora_node **nodes, uint32_t bound,
+               unsigned flags)
 {
-    dora__node_detach(nodes[0]);
-    dora__node_detach(nodes[1]);
-    flow_end(flow);
+    flow_plan_row(flow, 2, 1 << 20, bound, flags);
+    flow_make(flow);
+    flow_open(flow, nodes);
 }

@@ -47,6 +47,8 @@ void flow_make(struct flow *flow);
 struct dora_node *flow_attach(struct flow *flow, uint32_t node);
 /* Attaches every node and opens the barrier. */
 void flow_open(struct flow *flow, struct dora_node **ret_nodes);
+/* Detaches every node (NULL: it is gone), and ends the flow. */
+void flow_close(struct flow *flow, struct dora_node **nodes);
 void flow_end(struct flow *flow);
 
 struct dora__edge_counts flow_counts(const struct flow *flow, uint32_t input);
@@ -60,9 +62,13 @@ void flow_assert_event(struct dora_node *node, enum dora_event_type type,
 void flow_assert_nothing(struct dora_node *node);
 void flow_assert_ended(struct dora_node *node);
 
-/* One edge from node 0 to node 1, both attached, the barrier open. */
+/* Instead of flow_begin and what follows it: `nodes` in a row, each with an
+ * output "out" of 256 records that goes to the input "in" of the next; the last
+ * has none. */
+void flow_plan_row(struct flow *flow, uint32_t nodes, uint64_t heap_limit,
+                   uint32_t bound, unsigned flags);
+/* Two in a row, all the rest done. */
 void flow_open_pair(struct flow *flow, struct dora_node **nodes, uint32_t bound,
                     unsigned flags);
-void flow_close_pair(struct flow *flow, struct dora_node **nodes);
 
 #endif

@@ -12,9 +12,7 @@
 static void
 plan_pair(struct flow *flow, unsigned flags)
 {
-    flow_begin(flow, 2, HEAP);
-    flow_output(flow, 0, "out", 64);
-    flow_input(flow, 1, "in", 0, 3, flags);
+    flow_plan_row(flow, 2, HEAP, 3, flags);
 }
 
 static void
@@ -326,11 +324,7 @@ after_backpressure_consumer(struct world *w, bool restarted)
 static void
 plan_chain(struct flow *flow)
 {
-    flow_begin(flow, 3, HEAP);
-    flow_output(flow, 0, "out", 64);
-    flow_output(flow, 1, "out", 64);
-    flow_input(flow, 1, "in", 0, 4, 0);
-    flow_input(flow, 2, "in", 1, 4, 0);
+    flow_plan_row(flow, 3, HEAP, 4, 0);
 }
 
 static void

@@ -311,9 +311,7 @@ open_world(struct world *w, const struct scenario *scenario)
 static void
 close_world(struct world *w)
 {
-    for (uint32_t i = 0; i < NODES; i++)
-        dora__node_detach(w->nodes[i]);
-    flow_end(&w->flow);
+    flow_close(&w->flow, w->nodes);
 }
 
 struct run {

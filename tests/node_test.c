@@ -42,7 +42,7 @@ test_node_delivers_the_bytes_in_place(void **state)
 
     dora__plane_heap_counts(&flow.plane, 0, &counts);
     assert_int_equal(counts.copied, 0);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -65,7 +65,7 @@ test_node_drops_the_oldest_at_arrival(void **state)
     assert_int_equal(counts.delivered, 3);
     assert_int_equal(counts.dropped, 7);
     assert_int_equal(counts.shown, 3);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -109,7 +109,7 @@ test_node_keeps_protected_messages(void **state)
     assert_int_equal(counts.refused, 1);
     assert_int_equal(counts.dropped, 4);
     assert_int_equal(counts.delivered, 4);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -133,7 +133,7 @@ test_node_flushes_ordinary_messages(void **state)
     assert_int_equal(flow_next_number(nodes[1]), 1);
     assert_int_equal(flow_next_number(nodes[1]), 3);
     flow_assert_nothing(nodes[1]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -153,7 +153,7 @@ test_node_tells_the_end_after_the_data(void **state)
     flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "in");
     flow_assert_event(nodes[1], DORA_EVENT_STOP, "ALL_INPUTS_CLOSED");
     flow_assert_ended(nodes[1]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -179,7 +179,7 @@ test_node_stop_jumps_ahead(void **state)
     flow_assert_ended(nodes[1]);
     flow_assert_event(nodes[0], DORA_EVENT_STOP, "MANUAL");
     flow_assert_ended(nodes[0]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -200,8 +200,7 @@ test_node_merges_inputs_by_time(void **state)
         flow_send_number(nodes[i * 5 % 8 < 4 ? 0 : 1], 0, i);
     for (uint64_t i = 0; i < 8; i++)
         assert_int_equal(flow_next_number(nodes[2]), i);
-    dora__node_detach(nodes[2]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -249,8 +248,7 @@ test_node_forwards_by_reference(void **state)
         while (dora_node_next(nodes[1], 0, &event) == 1)
             dora_sample_unref(event.sample);
     }
-    dora__node_detach(nodes[2]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -285,7 +283,7 @@ test_node_names_holders_when_full(void **state)
     for (unsigned i = 0; i < count; i++)
         if (i != 3)
             dora_sample_unref(held[i].sample);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -308,7 +306,7 @@ test_node_copies_small_values_out_for_hoarders(void **state)
     }
     dora__plane_heap_counts(&flow.plane, 1, &counts);
     assert_int_equal(counts.copied, (1000 - 128) * sizeof(uint64_t));
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -334,8 +332,7 @@ test_node_timer_ticks_on_the_grid(void **state)
     }
     dora__plane_stop(&flow.plane);
     flow_assert_event(node, DORA_EVENT_STOP, "MANUAL");
-    dora__node_detach(node);
-    flow_end(&flow);
+    flow_close(&flow, &node);
 }
 
 static void
@@ -363,8 +360,7 @@ test_node_tiny_timer_bounds_its_backlog(void **state)
     assert_int_equal(counts.sent,
                      counts.delivered + counts.dropped + counts.queued);
     assert_true(dora_node_queued(node) <= 2);
-    dora__node_detach(node);
-    flow_end(&flow);
+    flow_close(&flow, &node);
 }
 
 struct blocked {
@@ -410,7 +406,7 @@ test_node_backpressure_loses_nothing(void **state)
     }
     pthread_join(thread, NULL);
     assert_int_equal(flow_counts(&flow, 0).dropped, 0);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -440,8 +436,7 @@ test_node_send_goes_on_where_it_was_left(void **state)
     assert_int_equal(flow_next_number(nodes[1]), 0x0101010101010101);
     flow_assert_nothing(nodes[2]);
     dora_loan_drop(loan);
-    dora__node_detach(nodes[2]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -472,7 +467,7 @@ test_node_waits_for_memory(void **state)
     dora_sample_unref(last.sample);
     pthread_join(thread, NULL);
     assert_int_equal(blocked.result, 0);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -483,10 +478,8 @@ test_node_input_timeout_breaks_and_recovers(void **state)
     struct dora_event event;
 
     (void)state;
-    flow_begin(&flow, 2, 1 << 20);
-    flow_output(&flow, 0, "out", 64);
-    uint32_t input = flow_input(&flow, 1, "in", 0, 10, FLOW_TWO_RINGS);
-    flow.inputs[input].timeout_ns = 2000000;
+    flow_plan_row(&flow, 2, 1 << 20, 10, FLOW_TWO_RINGS);
+    flow.inputs[0].timeout_ns = 2000000;
     flow_make(&flow);
     flow_open(&flow, nodes);
     flow_send_number(nodes[0], 0, 1);
@@ -497,7 +490,7 @@ test_node_input_timeout_breaks_and_recovers(void **state)
     flow_send_number(nodes[0], 0, 2);
     flow_assert_event(nodes[1], DORA_EVENT_INPUT_RECOVERED, "in");
     assert_int_equal(flow_next_number(nodes[1]), 2);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 int

@@ -39,7 +39,7 @@ test_node_wait_times_out(void **state)
     /* The longest wait there is must not overflow into the past. */
     flow_send_number(nodes[0], 0, 6);
     assert_int_equal(dora_node_wait(nodes[1], INT64_MAX), 0);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -69,7 +69,7 @@ test_node_wait_reports_signals(void **state)
     assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
     assert_int_equal(sigaction(SIGALRM, &none, NULL), 0);
     alarm(60);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* Waits that end by nothing but their deadline, and the switches they cost. */
@@ -88,7 +88,7 @@ test_node_wait_idles_without_waking(void **state)
         assert_int_equal(dora_node_next(nodes[1], 50 * MILLISECOND, &event), 0);
     assert_int_equal(getrusage(RUSAGE_THREAD, &after), 0);
     assert_true(after.ru_nvcsw - before.ru_nvcsw <= 8);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -120,8 +120,7 @@ test_node_wait_sleeps_till_the_tick(void **state)
     }
     assert_int_equal(getrusage(RUSAGE_THREAD, &after), 0);
     assert_true(after.ru_nvcsw - before.ru_nvcsw <= 10);
-    dora__node_detach(node);
-    flow_end(&flow);
+    flow_close(&flow, &node);
 }
 
 /* --- several threads of one node -------------------------------------------
@@ -183,7 +182,7 @@ test_node_wait_serves_several_threads(void **state)
     assert_int_equal(readers.count, MESSAGES);
     assert_int_equal(readers.sum, (uint64_t)MESSAGES * (MESSAGES + 1) / 2);
     assert_int_equal(readers.stops, 1);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* --- spinning ------------------------------------------------------------ */
@@ -234,7 +233,7 @@ test_node_wait_spins_while_it_pays(void **state)
     wait_shortly(&flow, nodes);
     wait_shortly(&flow, nodes);
     assert_true(spins(nodes[1]));
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -258,7 +257,7 @@ test_node_wait_leaves_the_core_to_the_producer(void **state)
     show_producer(&flow, (uint32_t)core + 1);
     assert_true(spins(nodes[1]));
     assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 struct writer {
@@ -311,7 +310,7 @@ test_node_wait_queues_blocked_senders(void **state)
     }
     for (unsigned i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* --- the end
@@ -347,7 +346,7 @@ test_node_wait_timer_keeps_a_node_alive(void **state)
         closed += event.type == DORA_EVENT_INPUT_CLOSED;
     }
     assert_int_equal(closed, 1);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -365,7 +364,7 @@ test_node_wait_finishes_with_its_data(void **state)
     while (event.type != DORA_EVENT_STOP);
     assert_string_equal(event.id, "ALL_INPUTS_CLOSED");
     flow_assert_ended(nodes[1]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void *
@@ -393,8 +392,7 @@ test_node_wait_ends_by_stop(void **state)
     flow_assert_ended(node);
     assert_true(dora__node_stopping(node));
     pthread_join(thread, NULL);
-    dora__node_detach(node);
-    flow_end(&flow);
+    flow_close(&flow, &node);
 }
 
 int

@@ -70,21 +70,9 @@ pass_on(struct dora_node **nodes, size_t size, unsigned seed)
 static void
 open_chain(struct flow *flow, struct dora_node **nodes, uint64_t heap)
 {
-    flow_begin(flow, 3, heap);
-    flow_output(flow, 0, "out", 64);
-    flow_output(flow, 1, "out", 64);
-    flow_input(flow, 1, "in", 0, 2, 0);
-    flow_input(flow, 2, "in", 1, 2, 0);
+    flow_plan_row(flow, 3, heap, 2, 0);
     flow_make(flow);
     flow_open(flow, nodes);
-}
-
-static void
-close_flow(struct flow *flow, struct dora_node **nodes)
-{
-    for (uint32_t i = 0; i < flow->plan.node_count; i++)
-        dora__node_detach(nodes[i]);
-    flow_end(flow);
 }
 
 static uint64_t
@@ -115,7 +103,7 @@ test_payload_of_any_size_stays_in_place(void **state)
     }
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(copied(&flow, i), 0);
-    close_flow(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* What a receiver could not read is refused where it is sent. */
@@ -137,7 +125,7 @@ test_payload_metadata_is_checked(void **state)
         dora_node_loan(nodes[0], 0, 1, latin1.bytes, latin1.size, &loan, NULL),
         -EINVAL);
     dora_metadata_fini(&latin1);
-    close_flow(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* --- many readers --------------------------------------------------------- */
@@ -180,7 +168,7 @@ test_payload_goes_to_eight_readers_by_their_policies(void **state)
         assert_int_equal(dora_node_next(nodes[i + 1], 0, &event), 0);
         assert_int_equal(flow_counts(&flow, i).dropped, first - 1);
     }
-    close_flow(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* --- no room -------------------------------------------------------------- */
@@ -199,10 +187,8 @@ open_full(struct full *f, bool wait)
 {
     struct dora_loan *loan;
 
-    flow_begin(&f->flow, 2, BLOCKS * BLOCK);
+    flow_plan_row(&f->flow, 2, BLOCKS * BLOCK, BLOCKS, 0);
     f->flow.nodes[0].heap_wait = wait;
-    flow_output(&f->flow, 0, "out", 64);
-    flow_input(&f->flow, 1, "in", 0, BLOCKS, 0);
     flow_make(&f->flow);
     flow_open(&f->flow, f->nodes);
     for (unsigned i = 0; i < BLOCKS; i++) {
@@ -228,7 +214,7 @@ close_full(struct full *f)
 {
     for (unsigned i = 0; i < BLOCKS; i++)
         dora_sample_unref(f->held[i].sample);
-    close_flow(&f->flow, f->nodes);
+    flow_close(&f->flow, f->nodes);
 }
 
 static void
@@ -436,7 +422,7 @@ test_payload_finds_room_between_what_is_held(void **state)
     }
     while (count)
         dora_sample_unref(held[--count].sample);
-    close_flow(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 int

@@ -126,9 +126,7 @@ fail_each(enum fault kind)
     struct flow flow;
     unsigned descriptors = count_descriptors();
 
-    flow_begin(&flow, 2, 1 << 20);
-    flow_output(&flow, 0, "out", 256);
-    flow_input(&flow, 1, "in", 0, 10, FLOW_TWO_RINGS);
+    flow_plan_row(&flow, 2, 1 << 20, 10, FLOW_TWO_RINGS);
     flow.nodes[0].prefault = 1 << 16;
     for (unsigned n = 1;; n++) {
         int failed;

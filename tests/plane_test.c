@@ -41,7 +41,7 @@ test_plane_tells_who_failed_once(void **state)
     flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "y");
     flow_assert_event(nodes[1], DORA_EVENT_STOP, "ALL_INPUTS_CLOSED");
     flow_assert_ended(nodes[1]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 struct blocked {
@@ -89,7 +89,7 @@ test_plane_blocked_send_ends(void **state)
                 sched_yield();
         pthread_join(thread, NULL);
         assert_int_equal(blocked.result, way == 0 ? -ECANCELED : 0);
-        flow_close_pair(&flow, nodes);
+        flow_close(&flow, nodes);
     }
 }
 
@@ -137,7 +137,7 @@ test_plane_restart_keeps_queues_and_blocks(void **state)
     assert_int_equal(flow_next_number(nodes[1]), 101);
     dora__node_close(nodes[0]);
     flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "in");
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -195,7 +195,7 @@ test_plane_child_of_a_fork_is_nobody(void **state)
     flow_assert_event(nodes[1], DORA_EVENT_STOP,
                       (dora__plane_stop(&flow.plane), "MANUAL"));
     dora_sample_unref(event.sample);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 /* A node that closes on its way out and then fails: its inputs are told, and
@@ -230,8 +230,7 @@ test_plane_reopens_after_a_restart(void **state)
     flow_assert_event(nodes[1], DORA_EVENT_NODE_FAILED, "n0");
     flow_assert_event(nodes[1], DORA_EVENT_INPUT_CLOSED, "x");
     flow_assert_event(nodes[1], DORA_EVENT_STOP, "ALL_INPUTS_CLOSED");
-    dora__node_detach(nodes[2]);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 static void
@@ -260,7 +259,7 @@ test_plane_returns_what_the_dead_leave(void **state)
     assert_memory_equal(held.data, bytes, sizeof bytes);
     dora_sample_unref(held.sample);
     dora_loan_drop(loan);
-    flow_close_pair(&flow, nodes);
+    flow_close(&flow, nodes);
 }
 
 int

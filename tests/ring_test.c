@@ -22,9 +22,7 @@ static void
 edge_begin(struct one_edge *e, uint32_t bound, unsigned flags,
            uint64_t position)
 {
-    flow_begin(&e->flow, 2, 1 << 16);
-    flow_output(&e->flow, 0, "out", 64);
-    flow_input(&e->flow, 1, "in", 0, bound, flags);
+    flow_plan_row(&e->flow, 2, 1 << 16, bound, flags);
     flow_make(&e->flow);
     e->control = e->flow.plane.control;
     e->node = dora__node_of(e->control, 0);

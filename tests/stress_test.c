@@ -280,9 +280,7 @@ test_stress_counters_agree_at_any_instant(void **state)
         assert_true(s.received[i] > 0);
     assert_true(samples > 100);
     check_end(&s);
-    for (uint32_t i = 0; i < ALL; i++)
-        dora__node_detach(s.nodes[i]);
-    flow_end(&s.flow);
+    flow_close(&s.flow, s.nodes);
 }
 
 int
