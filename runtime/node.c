@@ -67,7 +67,7 @@ map_control(struct dora_node *node, const struct dora__attachment *attachment,
     if ((uint64_t)stat.st_size < sizeof(struct dora__control))
         return dora__fail(err, EPROTO, "this is not a dataflow's memory");
     failed = dora__segment_map(attachment->control_fd, 0, (size_t)stat.st_size,
-                               true, &memory, err);
+                               DORA__RIGHTS_WRITE, &memory, err);
     if (failed < 0)
         return failed;
     node->control = memory;
@@ -89,22 +89,20 @@ static int
 map_heaps(struct dora_node *node, const struct dora__attachment *attachment,
           struct dora_error *err)
 {
-    void *memory;
-    int failed = dora__segment_map(attachment->heaps_ro_fd, 0,
-                                   (size_t)node->control->heaps_size, false,
-                                   &memory, err);
+    int failed = dora__window_map(attachment->heaps_ro_fd, 0,
+                                  (size_t)node->control->heaps_size, false,
+                                  &node->all_heaps, err);
 
     if (failed < 0)
         return failed;
-    node->heaps = memory;
+    node->heaps = node->all_heaps.memory;
     node->own_at = node->shared->heap_at;
     node->own_size = (size_t)node->shared->heap_range;
     if (node->own_size == 0)
         return 0;
-    failed = dora__segment_map(attachment->heaps_fd, node->own_at,
-                               node->own_size, true, &memory, err);
-    if (failed == 0)
-        node->own = memory;
+    failed = dora__window_map(attachment->heaps_fd, node->own_at,
+                              node->own_size, true, &node->own_heap, err);
+    node->own = node->own_heap.memory;
     return failed;
 }
 
@@ -169,10 +167,8 @@ destroy(struct dora_node *node)
     dora__inputs_fini(node);
     dora__samples_fini(node);
     dora__loans_fini(node);
-    dora__segment_unmap(node->own, node->own_size);
-    if (node->heaps != NULL)
-        dora__segment_unmap((void *)(uintptr_t)node->heaps,
-                            (size_t)node->control->heaps_size);
+    dora__window_unmap(&node->own_heap);
+    dora__window_unmap(&node->all_heaps);
     dora__segment_unmap(node->control, node->control_size);
     dora__close_fd(&node->control_fd);
     dora__close_fd(&node->heaps_fd);
@@ -276,9 +272,12 @@ warm_up(struct dora_node *node)
         uint64_t backed =
             atomic_load_explicit(&source->backed, memory_order_relaxed);
 
-        dora__segment_populate_read(node->heaps + source->heap_at,
-                                    source->prefault < backed ? source->prefault
-                                                              : backed);
+        uint64_t size = source->prefault < backed ? source->prefault : backed;
+
+        if (size == 0)
+            continue;
+        dora__window_open(&node->all_heaps, source->heap_at, size);
+        dora__segment_populate_read(node->heaps + source->heap_at, size);
     }
 }
 

@@ -113,6 +113,7 @@ back(void *arg, uint64_t at, uint64_t size)
         unback(node, at, size);
         return -ENOSPC;
     }
+    dora__window_open(&node->own_heap, at, size);
     dora__segment_populate(node->own + at, size);
     return 0;
 }
@@ -189,7 +190,11 @@ dora__block_give(struct dora_node *node, uint64_t at)
 int
 dora__block_claim(struct dora_node *node, uint64_t at, uint64_t size)
 {
-    return dora__heap_claim(node->heap, at - node->own_at, size);
+    int failed = dora__heap_claim(node->heap, at - node->own_at, size);
+
+    if (failed == 0)
+        dora__window_open(&node->own_heap, at - node->own_at, size);
+    return failed;
 }
 
 int

@@ -14,6 +14,7 @@
 #include "layout.h"
 #include "node.h"
 #include "ring.h"
+#include "window.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -125,10 +126,11 @@ struct dora_node {
     uint32_t fork_generation;
     _Atomic bool orphan;
     _Atomic bool closed;
-    _Atomic bool warm;          /* sources were, once */
-    _Atomic uint32_t users;     /* 1 while attached, 1 per sample and loan */
-    const unsigned char *heaps; /* all, read-only */
-    unsigned char *own;         /* own range, writable */
+    _Atomic bool warm;      /* sources were, once */
+    _Atomic uint32_t users; /* 1 while attached, 1 per sample and loan */
+    struct dora__window all_heaps, own_heap; /* read-only; own range */
+    const unsigned char *heaps;              /* where they are mapped */
+    unsigned char *own;
     size_t own_size;
     uint64_t own_at;
 

@@ -107,6 +107,10 @@ refer(struct dora_node *node, struct dora_sample *sample,
         atomic_load_explicit(&record->metadata_size, memory_order_relaxed);
     sample->data = node->heaps + sample->at;
     sample->metadata = node->heaps + metadata_at;
+    if (sample->size > 0)
+        dora__window_open(&node->all_heaps, sample->at, sample->size);
+    if (sample->metadata_size > 0)
+        dora__window_open(&node->all_heaps, metadata_at, sample->metadata_size);
 }
 
 /* False: no memory; the sample goes on referring to the record. */

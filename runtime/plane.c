@@ -284,8 +284,8 @@ make_control(const struct dora__plan *plan, const char *id,
         return dora__fail(err, -failed,
                           "no memory for the queues of the dataflow: %s",
                           strerror(-failed));
-    failed =
-        dora__segment_map(plane->control_fd, 0, sheet.size, true, &memory, err);
+    failed = dora__segment_map(plane->control_fd, 0, sheet.size,
+                               DORA__RIGHTS_WRITE, &memory, err);
     if (failed < 0)
         return failed;
     plane->control = memory;

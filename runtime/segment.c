@@ -96,10 +96,15 @@ dora__segment_punch(int fd, uint64_t at, uint64_t size)
 }
 
 int
-dora__segment_map(int fd, uint64_t at, size_t size, bool writable,
+dora__segment_map(int fd, uint64_t at, size_t size, enum dora__rights rights,
                   void **ret_memory, struct dora_error *err)
 {
-    void *memory = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0),
+    static const int protection[] = {
+        [DORA__RIGHTS_NONE] = PROT_NONE,
+        [DORA__RIGHTS_READ] = PROT_READ,
+        [DORA__RIGHTS_WRITE] = PROT_READ | PROT_WRITE,
+    };
+    void *memory = mmap(NULL, size, protection[rights],
                         MAP_SHARED | MAP_NORESERVE, fd, (off_t)at);
 
     if (memory == MAP_FAILED)

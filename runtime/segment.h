@@ -26,11 +26,14 @@ int dora__segment_back(int fd, uint64_t at, uint64_t size);
 /* Gives [at, at + size) back to the system: zeros from now on. */
 void dora__segment_punch(int fd, uint64_t at, uint64_t size);
 
+enum dora__rights { DORA__RIGHTS_NONE, DORA__RIGHTS_READ, DORA__RIGHTS_WRITE };
+
 /* Maps [at, at + size); `at` is a multiple of the page size. Left out of core
  * dumps. */
 DORA_MUST_CHECK
-int dora__segment_map(int fd, uint64_t at, size_t size, bool writable,
-                      void **ret_memory, struct dora_error *err);
+int dora__segment_map(int fd, uint64_t at, size_t size,
+                      enum dora__rights rights, void **ret_memory,
+                      struct dora_error *err);
 /* Takes NULL. */
 void dora__segment_unmap(void *memory, size_t size);
 

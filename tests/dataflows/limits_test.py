@@ -87,6 +87,12 @@ def control_group(size):
         os.rmdir(place)
 
 
+#: Executes the rest of its line with little memory to lock, root or not.
+LITTLE_LOCKED = ["prlimit", "--memlock=65536:65536"]
+if os.geteuid() == 0:
+    LITTLE_LOCKED += ["setpriv", "--bounding-set=-ipc_lock"]
+
+
 class Memory(LimitTest):
     """T17."""
 
@@ -138,7 +144,7 @@ class Memory(LimitTest):
             self.assertEqual(kills(), "0")
 
     def test_address_space(self):
-        for size in (600, 4000) if settings.isolation else (120, 500, 4000):
+        for size in (1500, 4000) if settings.isolation else (120, 500, 4000):
             with self.subTest(megabytes=size):
                 self.fresh()
                 run = self.flow(graph(1), under=["prlimit", f"--as={size << 20}"])
@@ -157,7 +163,46 @@ class Memory(LimitTest):
         )
 
     def test_locked_memory(self):
-        self.assert_runs(under=["prlimit", "--memlock=65536:65536"])
+        self.assert_runs(under=LITTLE_LOCKED)
+
+    def test_nodes_that_lock_all_memory(self):
+        """The ranges of the heaps exceed the machine; what mlockall makes
+        resident is what is in use."""
+        self.write("locks.py", """
+            import ctypes, os
+            def lock():
+                if ctypes.CDLL(None, use_errno=True).mlockall(3):
+                    print(os.strerror(ctypes.get_errno()))
+        """)
+        nodes = {
+            "source": Node("""
+                from dora import Node
+                from locks import lock
+                node = Node()
+                node.send_output_raw("x", 100_000).send()
+                lock()
+                for n in range(19):
+                    with node.send_output_raw("x", 1_000_000) as buffer:
+                        buffer[:] = bytes([n]) * 1_000_000
+            """, outputs=["x"], isolation="process"),
+            "sink": Node("""
+                from dora import Node
+                from locks import lock
+                node = Node()
+                kept = [node.next()["value"]]
+                lock()
+                kept += [e["value"] for e in node if e["type"] == "INPUT"]
+                print([value[-1].as_py() for value in kept[1:]] == list(range(19)))
+            """, isolation="process",
+                inputs={"x": {"source": "source/x", "queue_size": 20}}),
+        }
+        with control_group(300_000_000) as (under, kills):
+            run = self.flow(nodes, under=under)
+            self.assertEqual(kills(), "0", run)
+        self.assertEqual(run.lines("source"), [], run)
+        self.assertEqual(run.lines("sink"), ["True"], run)
+        run = self.flow(nodes, under=LITTLE_LOCKED)
+        self.assertEqual(run.lines("sink")[-1], "True", run)
 
 
 def own_mounts(commands):
