@@ -28,11 +28,17 @@ view_of(PyObject *numpy, PyObject *self)
     return array;
 }
 
-/* Nulls are objects to NumPy, as pyarrow gives them. */
+/* Nulls and strings are objects to NumPy, as pyarrow gives them. */
 static PyObject *
-nones(PyObject *numpy, Py_ssize_t length)
+objects(PyObject *numpy, PyObject *self)
 {
-    return PyObject_CallMethod(numpy, "full", "nOs", length, Py_None, "object");
+    PyObject *list = PyObject_CallMethod(self, "to_pylist", NULL), *result;
+
+    if (list == NULL)
+        return NULL;
+    result = PyObject_CallMethod(numpy, "array", "Os", list, "object");
+    Py_DECREF(list);
+    return result;
 }
 
 PyObject *
@@ -51,19 +57,19 @@ dora__py_array_to_numpy(PyObject *self, PyObject *const *args, Py_ssize_t count,
     writable = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
     if (zero_copy < 0 || writable < 0)
         return NULL;
-    if (zero_copy && (writable || array->value == DORA_VALUE_NULL)) {
+    if (zero_copy && (writable || array->value != DORA_VALUE_BYTES)) {
         PyErr_SetString(PyExc_ValueError,
                         writable ? "Cannot return a writable array if asking "
                                    "for zero-copy"
-                                 : "nulls can only be copied, and "
+                                 : "nulls and strings can only be copied, and "
                                    "zero_copy_only is True");
         return NULL;
     }
     numpy = import_numpy();
     if (numpy == NULL)
         return NULL;
-    if (array->value == DORA_VALUE_NULL)
-        result = nones(numpy, array->length);
+    if (array->value != DORA_VALUE_BYTES)
+        result = objects(numpy, self);
     else
         result = view_of(numpy, self);
     if (result != NULL && writable && array->value == DORA_VALUE_BYTES)
@@ -108,15 +114,16 @@ dora__py_array_protocol(PyObject *self, PyObject *const *args, Py_ssize_t count,
 
     if (dora__py_arguments(&signature, args, count, names, values) < 0)
         return NULL;
-    if (array->value == DORA_VALUE_NULL && values[1] == Py_False) {
-        PyErr_SetString(PyExc_ValueError, "nulls can only be copied");
+    if (array->value != DORA_VALUE_BYTES && values[1] == Py_False) {
+        PyErr_SetString(PyExc_ValueError,
+                        "nulls and strings can only be copied");
         return NULL;
     }
     numpy = import_numpy();
     if (numpy == NULL)
         return NULL;
-    result = array->value == DORA_VALUE_NULL ? nones(numpy, array->length)
-                                             : view_of(numpy, self);
+    result = array->value != DORA_VALUE_BYTES ? objects(numpy, self)
+                                              : view_of(numpy, self);
     Py_DECREF(numpy);
     return result == NULL ? NULL : converted(result, values[0], values[1]);
 }

@@ -15,6 +15,7 @@ add_items(struct dora__text *text, const struct dora__py_array *array,
 {
     Py_ssize_t length = array->length;
     bool cut = window < (length - 1) / 2; /* never for a single item */
+    bool string = array->value == DORA_VALUE_TEXT;
 
     for (Py_ssize_t i = 0; i < length; i++) {
         dora__text_puts(text, "\n");
@@ -24,8 +25,12 @@ add_items(struct dora__text *text, const struct dora__py_array *array,
             i = length - window - 1;
             continue;
         }
-        dora__text_printf(text, "%d%s", array->data[i],
-                          i + 1 < length ? "," : "");
+        if (string)
+            dora__text_json(text, (const char *)array->data,
+                            (size_t)array->size);
+        else
+            dora__text_printf(text, "%d%s", array->data[i],
+                              i + 1 < length ? "," : "");
     }
     dora__text_puts(text, "\n");
     add_indent(text, indent);

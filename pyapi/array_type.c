@@ -10,9 +10,9 @@
  *      any cycle, and dying costs one atomic operation whoever does it and
  *      whenever.
  *
- * Answers what nodes ask of a pyarrow array of unsigned bytes or nulls, and
- * nothing more: nodes tell values apart by what they do not have (as_py, get,
- * decode, tobytes). */
+ * Answers what nodes ask of a pyarrow array of unsigned bytes, of nulls or of
+ * one string, and nothing more: nodes tell values apart by what they do not
+ * have (as_py, get, decode, tobytes). */
 #include "module.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ array_of(PyObject *object)
 
 PyObject *
 dora__py_array_new(const struct dora__py_module *m, enum dora_value value,
-                   struct dora_sample *sample, const void *data, size_t length)
+                   struct dora_sample *sample, const void *data, size_t size)
 {
     struct dora__py_array *self =
         (struct dora__py_array *)m->array->tp_alloc(m->array, 0);
@@ -36,7 +36,8 @@ dora__py_array_new(const struct dora__py_module *m, enum dora_value value,
     }
     self->sample = sample;
     self->data = data;
-    self->length = (Py_ssize_t)length;
+    self->size = value == DORA_VALUE_NULL ? 0 : (Py_ssize_t)size;
+    self->length = value == DORA_VALUE_TEXT ? 1 : (Py_ssize_t)size;
     self->value = value;
     return (PyObject *)self;
 }
@@ -70,24 +71,38 @@ array_item(PyObject *object, Py_ssize_t index)
         PyErr_SetString(PyExc_IndexError, "index out of bounds");
         return NULL;
     }
+    if (self->value == DORA_VALUE_TEXT)
+        return dora__py_scalar_text(dora__py_module_of(object),
+                                    dora__py_array_string(self));
     return dora__py_scalar_new(
         dora__py_module_of(object), self->value,
         self->value == DORA_VALUE_BYTES ? self->data[index] : 0);
 }
 
-/* A part that shares the memory. */
+PyObject *
+dora__py_array_string(const struct dora__py_array *array)
+{
+    return PyUnicode_DecodeUTF8((const char *)array->data, array->size,
+                                "replace");
+}
+
+/* A part that shares the memory. Of a text that is the whole or nothing. */
 static PyObject *
 part(PyObject *object, Py_ssize_t start, Py_ssize_t length)
 {
     const struct dora__py_array *self = array_of(object);
     struct dora_sample *sample =
         self->sample != NULL ? dora_sample_ref(self->sample) : NULL;
+    bool text = self->value == DORA_VALUE_TEXT;
     PyObject *result = dora__py_array_new(
         dora__py_module_of(object), self->value, sample,
-        self->data != NULL ? self->data + start : NULL, (size_t)length);
+        self->data != NULL ? self->data + (text ? 0 : start) : NULL,
+        (size_t)(text ? length * self->size : length));
 
     if (result != NULL)
         array_of(result)->copy = Py_XNewRef(self->copy);
+    if (result != NULL && text)
+        array_of(result)->length = length;
     return result;
 }
 
@@ -174,9 +189,10 @@ array_to_pylist(PyObject *object, PyObject *Py_UNUSED(ignored))
     PyObject *list = PyList_New(self->length);
 
     for (Py_ssize_t i = 0; list != NULL && i < self->length; i++) {
-        PyObject *item = self->value == DORA_VALUE_BYTES
-                             ? PyLong_FromLong(self->data[i])
-                             : Py_NewRef(Py_None);
+        PyObject *item =
+            self->value == DORA_VALUE_BYTES  ? PyLong_FromLong(self->data[i])
+            : self->value == DORA_VALUE_TEXT ? dora__py_array_string(self)
+                                             : Py_NewRef(Py_None);
 
         if (item == NULL)
             Py_CLEAR(list);
@@ -192,8 +208,9 @@ static bool
 equals(const struct dora__py_array *a, const struct dora__py_array *b)
 {
     return a->value == b->value && a->length == b->length &&
-           (a->value == DORA_VALUE_NULL || a->data == b->data ||
-            memcmp(a->data, b->data, (size_t)a->length) == 0);
+           a->size == b->size &&
+           (a->size == 0 || a->data == b->data ||
+            memcmp(a->data, b->data, (size_t)a->size) == 0);
 }
 
 static PyObject *
@@ -230,8 +247,10 @@ array_repr(PyObject *self)
         return NULL;
     whole = PyUnicode_FromFormat(
         "<dora.%sArray object at %p>\n%U",
-        array_of(self)->value == DORA_VALUE_BYTES ? "UInt8" : "Null", self,
-        text);
+        array_of(self)->value == DORA_VALUE_BYTES  ? "UInt8"
+        : array_of(self)->value == DORA_VALUE_TEXT ? "String"
+                                                   : "Null",
+        self, text);
     Py_DECREF(text);
     return whole;
 }
@@ -265,13 +284,18 @@ array_getbuffer(PyObject *object, Py_buffer *view, int flags)
     struct dora__py_array *self = array_of(object);
     static const char nothing[1];
 
+    if (self->value == DORA_VALUE_TEXT) { /* as pyarrow: NumPy asks on */
+        PyErr_SetString(PyExc_BufferError,
+                        "a string has no buffer; value[0].as_py() is it");
+        return -1;
+    }
     /* PyBuffer_FillInfo does not write through the pointer, and refuses a
      * writable view of it. */
-    return PyBuffer_FillInfo(
-        view, object,
-        (void *)(uintptr_t)(self->data != NULL ? (const void *)self->data
-                                               : nothing),
-        self->value == DORA_VALUE_BYTES ? self->length : 0, 1, flags);
+    return PyBuffer_FillInfo(view, object,
+                             (void *)(uintptr_t)(self->data != NULL
+                                                     ? (const void *)self->data
+                                                     : nothing),
+                             self->size, 1, flags);
 }
 
 /* --- attributes ---------------------------------------------------------- */
@@ -280,7 +304,7 @@ PyObject *
 dora__py_array_type(const struct dora__py_module *m,
                     const struct dora__py_array *array)
 {
-    return array->value == DORA_VALUE_BYTES ? m->uint8 : m->null;
+    return dora__py_datatype(m, array->value);
 }
 
 static PyObject *
@@ -293,8 +317,7 @@ get_type(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 get_nbytes(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromSsize_t(
-        array_of(self)->value == DORA_VALUE_BYTES ? array_of(self)->length : 0);
+    return PyLong_FromSsize_t(array_of(self)->size);
 }
 
 static PyObject *
@@ -311,14 +334,21 @@ get_offset(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
 }
 
 /* Validity and bytes, as pyarrow has them: the second is a view of exactly the
- * value's bytes. */
+ * value's bytes. Of a text both, and the places where it begins and ends, are
+ * copies. */
 static PyObject *
 array_buffers(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
+    const struct dora__py_array *array = array_of(self);
+    const int32_t places[] = {0, (int32_t)array->size};
     PyObject *view;
 
-    if (array_of(self)->value == DORA_VALUE_NULL)
+    if (array->value == DORA_VALUE_NULL)
         return Py_BuildValue("[O]", Py_None);
+    if (array->value == DORA_VALUE_TEXT)
+        return Py_BuildValue("[Oy#y#]", Py_None, (const char *)places,
+                             (Py_ssize_t)sizeof places,
+                             (const char *)array->data, array->size);
     view = PyMemoryView_FromObject(self);
     return view == NULL ? NULL : Py_BuildValue("[ON]", Py_None, view);
 }
@@ -331,7 +361,8 @@ array_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef array_methods[] = {
-    {"to_pylist", array_to_pylist, METH_NOARGS, "The items as a list of int."},
+    {"to_pylist", array_to_pylist, METH_NOARGS,
+     "The items as a list of int, str or None."},
     {"tolist", array_to_pylist, METH_NOARGS, "The same as to_pylist()."},
     {"to_numpy", (PyCFunction)(void (*)(void))dora__py_array_to_numpy,
      METH_FASTCALL | METH_KEYWORDS,

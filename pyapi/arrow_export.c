@@ -11,7 +11,8 @@
 
 struct exported {
     struct dora_sample *sample;
-    const void *buffers[2]; /* validity, bytes */
+    const void *buffers[3]; /* validity, bytes; or validity, places, bytes */
+    int32_t places[2];      /* of the one string: where it begins and ends */
     unsigned char copy[];   /* of an Array that is a copy */
 };
 
@@ -34,6 +35,14 @@ free_schema(PyObject *capsule)
     free(schema);
 }
 
+const char *
+dora__py_arrow_format(enum dora_value value)
+{
+    return value == DORA_VALUE_BYTES  ? "C"
+           : value == DORA_VALUE_TEXT ? "u"
+                                      : "n";
+}
+
 PyObject *
 dora__py_arrow_schema(enum dora_value value)
 {
@@ -42,7 +51,7 @@ dora__py_arrow_schema(enum dora_value value)
 
     if (schema == NULL)
         return PyErr_NoMemory();
-    schema->format = value == DORA_VALUE_BYTES ? "C" : "n";
+    schema->format = dora__py_arrow_format(value);
     schema->name = "";
     schema->flags = ARROW_FLAG_NULLABLE;
     schema->release = release_schema;
@@ -78,18 +87,20 @@ static void
 fill(struct ArrowArray *array, struct exported *exported,
      const struct dora__py_array *self)
 {
-    bool bytes = self->value == DORA_VALUE_BYTES;
+    bool text = self->value == DORA_VALUE_TEXT;
+    const void *data = self->data;
 
     exported->sample =
         self->sample != NULL ? dora_sample_ref(self->sample) : NULL;
-    exported->buffers[1] = self->data;
-    if (self->copy != NULL) {
-        memcpy(exported->copy, self->data, (size_t)self->length);
-        exported->buffers[1] = exported->copy;
-    }
+    if (self->copy != NULL)
+        data = memcpy(exported->copy, self->data, (size_t)self->size);
+    exported->buffers[text ? 2 : 1] = data;
+    if (text)
+        exported->buffers[1] = exported->places;
+    exported->places[1] = (int32_t)self->size;
     array->length = self->length;
-    array->null_count = bytes ? 0 : self->length;
-    array->n_buffers = bytes ? 2 : 0;
+    array->null_count = self->value == DORA_VALUE_NULL ? self->length : 0;
+    array->n_buffers = text ? 3 : self->value == DORA_VALUE_BYTES ? 2 : 0;
     array->buffers = exported->buffers;
     array->release = release_array;
     array->private_data = exported;
@@ -99,7 +110,7 @@ static PyObject *
 export_array(const struct dora__py_array *self)
 {
     struct ArrowArray *array = calloc(1, sizeof(*array));
-    size_t copied = self->copy != NULL ? (size_t)self->length : 0;
+    size_t copied = self->copy != NULL ? (size_t)self->size : 0;
     struct exported *exported = calloc(1, sizeof(*exported) + copied);
     PyObject *capsule;
 

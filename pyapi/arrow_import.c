@@ -38,9 +38,9 @@ dora__py_arrow_same(PyObject *object, enum dora_value value)
     if (r <= 0)
         return r < 0 ? -1 : -2;
     schema = PyCapsule_GetPointer(capsule, "arrow_schema");
-    r = schema == NULL ? -1
-                       : strcmp(schema->format,
-                                value == DORA_VALUE_BYTES ? "C" : "n") == 0;
+    r = schema == NULL
+            ? -1
+            : strcmp(schema->format, dora__py_arrow_format(value)) == 0;
     Py_DECREF(capsule);
     return r;
 }

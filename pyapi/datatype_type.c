@@ -1,5 +1,5 @@
 /* datatype_type.c - dora.DataType: what the items of an Array are. There are
- * two of them per interpreter, made with the module. Compares equal to its
+ * three of them per interpreter, made with the module. Compares equal to its
  * name, and to the types of other libraries by their Arrow schema. */
 #include "module.h"
 
@@ -12,8 +12,11 @@ struct datatype {
 static const char *
 name_of(PyObject *self)
 {
-    return ((struct datatype *)self)->value == DORA_VALUE_BYTES ? "uint8"
-                                                                : "null";
+    enum dora_value value = ((struct datatype *)self)->value;
+
+    return value == DORA_VALUE_BYTES  ? "uint8"
+           : value == DORA_VALUE_TEXT ? "string"
+                                      : "null";
 }
 
 static void
@@ -78,7 +81,7 @@ datatype_bit_width(PyObject *self, void *Py_UNUSED(closure))
 {
     if (((struct datatype *)self)->value == DORA_VALUE_BYTES)
         return PyLong_FromLong(8);
-    PyErr_SetString(PyExc_ValueError, "null has no bit width");
+    PyErr_Format(PyExc_ValueError, "%s has no bit width", name_of(self));
     return NULL;
 }
 
@@ -139,5 +142,14 @@ dora__py_datatype_setup(PyObject *module)
         return -1;
     m->uint8 = make(m, DORA_VALUE_BYTES);
     m->null = make(m, DORA_VALUE_NULL);
-    return m->uint8 != NULL && m->null != NULL ? 0 : -1;
+    m->string = make(m, DORA_VALUE_TEXT);
+    return m->uint8 != NULL && m->null != NULL && m->string != NULL ? 0 : -1;
+}
+
+PyObject *
+dora__py_datatype(const struct dora__py_module *m, enum dora_value value)
+{
+    return value == DORA_VALUE_BYTES  ? m->uint8
+           : value == DORA_VALUE_TEXT ? m->string
+                                      : m->null;
 }

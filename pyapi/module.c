@@ -30,6 +30,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(m->receiver);
     Py_VISIT(m->uint8);
     Py_VISIT(m->null);
+    Py_VISIT(m->string);
     Py_VISIT(m->datetime);
     Py_VISIT(m->status);
     Py_VISIT(m->release_view);
@@ -51,6 +52,7 @@ module_clear(PyObject *module)
     Py_CLEAR(m->receiver);
     Py_CLEAR(m->uint8);
     Py_CLEAR(m->null);
+    Py_CLEAR(m->string);
     Py_CLEAR(m->datetime);
     Py_CLEAR(m->status);
     Py_CLEAR(m->release_view);

@@ -38,7 +38,7 @@ enum { DORA__PY_EVENT_TYPES = DORA_EVENT_STOP + 1 };
 struct dora__py_module {
     PyTypeObject *node, *handler, *buffer, *array, *scalar, *datatype;
     PyTypeObject *receiver;
-    PyObject *uint8, *null;                      /* the two dora.DataType */
+    PyObject *uint8, *null, *string;             /* each dora.DataType */
     PyObject *words[DORA__PY_WORDS];             /* str, interned */
     PyObject *event_types[DORA__PY_EVENT_TYPES]; /* str, interned */
     PyObject *datetime;                          /* the module _datetime */
@@ -98,6 +98,8 @@ int dora__py_datatype_setup(PyObject *module);
 int dora__py_scalar_setup(PyObject *module);
 PyObject *dora__py_scalar_new(const struct dora__py_module *m,
                               enum dora_value value, uint8_t number);
+/* Of a string; takes over the reference, NULL with an exception allowed. */
+PyObject *dora__py_scalar_text(const struct dora__py_module *m, PyObject *text);
 /* What as_py() would give of a Scalar. */
 PyObject *dora__py_scalar_value(PyObject *scalar);
 
@@ -107,17 +109,24 @@ struct dora__py_array {
         *sample;    /* one reference; NULL: no bytes, or a copy's */
     PyObject *copy; /* bytes, strong; NULL: the sample's, or none */
     const uint8_t *data;
-    Py_ssize_t length;
+    Py_ssize_t length; /* items */
+    Py_ssize_t size;   /* bytes at `data` */
     enum dora_value value;
 };
 
 int dora__py_array_setup(PyObject *module);
-/* Takes over the reference to `sample` (may be NULL), even on failure. */
+/* Of `size` bytes, for nulls: items. Takes over the reference to `sample` (may
+ * be NULL), even on failure. */
 PyObject *dora__py_array_new(const struct dora__py_module *m,
                              enum dora_value value, struct dora_sample *sample,
-                             const void *data, size_t length);
+                             const void *data, size_t size);
+/* The item of a text: a new str. What is no UTF-8 becomes U+FFFD. */
+PyObject *dora__py_array_string(const struct dora__py_array *array);
 PyObject *dora__py_array_type(const struct dora__py_module *m,
                               const struct dora__py_array *array);
+/* The type of values of that kind; borrowed. */
+PyObject *dora__py_datatype(const struct dora__py_module *m,
+                            enum dora_value value);
 
 /* array_text.c: the lines pyarrow would print. */
 PyObject *dora__py_array_text(const struct dora__py_array *array, int indent,
@@ -132,6 +141,8 @@ PyObject *dora__py_array_protocol(PyObject *self, PyObject *const *args,
 
 PyObject *dora__py_arrow_array(PyObject *self, PyObject *const *args,
                                Py_ssize_t count, PyObject *names);
+/* How the interface writes the type of such values. */
+const char *dora__py_arrow_format(enum dora_value value);
 /* A capsule "arrow_schema". */
 PyObject *dora__py_arrow_schema(enum dora_value value);
 
@@ -202,8 +213,8 @@ struct dora__py_node {
 };
 
 int dora__py_node_setup(PyObject *module);
-/* py_logging.c: lets records of the logging module, if the script has imported
- * it, go to the node's log. */
+/* py_logging.c: lets records of the logging module go to the node's log, once
+ * the script imports it. */
 int dora__py_bridge_logging(PyObject *node);
 /* A JSON text of the runtime as Python objects. */
 PyObject *dora__py_json(const char *text);

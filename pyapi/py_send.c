@@ -59,6 +59,17 @@ refuse_output(const struct dora__py_node *self, PyObject *id)
     return -1;
 }
 
+/* Whether the runtime sends there, in the node's place. */
+static bool
+is_echoed(const struct dora__py_node *self, PyObject *id)
+{
+    for (size_t i = 0; i < dora__node_output_count(self->node); i++)
+        if (PyUnicode_CompareWithASCIIString(
+                id, dora__node_output_id(self->node, i)) == 0)
+            return dora__node_echoed(self->node, i);
+    return false;
+}
+
 /* Says once per output that nothing of it will arrive. */
 static int
 warn_output(struct dora__py_node *self, PyObject *id)
@@ -75,9 +86,13 @@ warn_output(struct dora__py_node *self, PyObject *id)
         return -1;
     }
     dora__text_printf(&line,
-                      "send_output(\"%s\") is ignored: the dataflow declares "
-                      "no such output of this node; it has: %s",
-                      PyUnicode_AsUTF8(id), PyUnicode_AsUTF8(names));
+                      "send_output(\"%s\") is ignored: %s of this node; it "
+                      "has: %s",
+                      PyUnicode_AsUTF8(id),
+                      is_echoed(self, id)
+                          ? "the runtime sends there what is printed or logged"
+                          : "the dataflow declares no such output",
+                      PyUnicode_AsUTF8(names));
     Py_DECREF(names);
     if (!line.failed)
         dora_node_log(self->node, DORA_LEVEL_WARN, NULL, line.text);
@@ -171,8 +186,7 @@ read_payload(struct dora__py_node *self, PyObject *data,
 
         payload->data = array->data;
         payload->value = array->value;
-        payload->size =
-            array->value == DORA_VALUE_BYTES ? (size_t)array->length : 0;
+        payload->size = (size_t)array->size;
         if (array->sample != NULL && payload->size > 0)
             payload->sample = dora_sample_ref(array->sample);
         return 0;
@@ -300,6 +314,8 @@ send_payload(struct dora__py_node *self, int output,
         return r == -ECANCELED ? 0 : -1; /* as any message after the stop */
     if (payload->sample == NULL)
         dora__loan_fill(loan, payload->data, payload->size);
+    if (payload->value == DORA_VALUE_TEXT)
+        dora__loan_set_value(loan, DORA_VALUE_TEXT);
     r = dora__py_send_loan(loan);
     dora_loan_drop(loan);
     return r;

@@ -1,11 +1,13 @@
 /* scalar_type.c - dora.Scalar: one item of an Array. Not a number, as with
  * pyarrow: as_py() is one; but it may be used as an index, converted, printed
- * and compared. It is always true, as pyarrow's are. */
+ * and compared. It is always true, as pyarrow's are. That of a text is a
+ * string. */
 #include "module.h"
 
 struct scalar {
     PyObject_HEAD enum dora_value value;
     uint8_t number;
+    PyObject *text; /* str, or NULL */
 };
 
 PyObject *
@@ -15,6 +17,8 @@ dora__py_scalar_value(PyObject *object)
 
     if (self->value == DORA_VALUE_NULL)
         Py_RETURN_NONE;
+    if (self->value == DORA_VALUE_TEXT)
+        return Py_NewRef(self->text);
     return PyLong_FromLong(self->number);
 }
 
@@ -23,6 +27,7 @@ scalar_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    Py_XDECREF(((struct scalar *)self)->text);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -30,16 +35,19 @@ scalar_dealloc(PyObject *self)
 static PyObject *
 scalar_number(PyObject *object)
 {
-    if (((struct scalar *)object)->value != DORA_VALUE_NULL)
+    const struct scalar *self = (const struct scalar *)object;
+
+    if (self->value == DORA_VALUE_BYTES)
         return dora__py_scalar_value(object);
-    PyErr_SetString(PyExc_ValueError, "null is not a number");
+    PyErr_Format(PyExc_ValueError, "%s is not a number",
+                 self->value == DORA_VALUE_NULL ? "null" : "a string");
     return NULL;
 }
 
 static PyObject *
 scalar_float(PyObject *object)
 {
-    if (((struct scalar *)object)->value != DORA_VALUE_NULL)
+    if (((struct scalar *)object)->value == DORA_VALUE_BYTES)
         return PyFloat_FromDouble(((struct scalar *)object)->number);
     return scalar_number(object);
 }
@@ -63,6 +71,8 @@ scalar_repr(PyObject *object)
 
     if (self->value == DORA_VALUE_NULL)
         return PyUnicode_FromString("<dora.NullScalar: None>");
+    if (self->value == DORA_VALUE_TEXT)
+        return PyUnicode_FromFormat("<dora.StringScalar: %R>", self->text);
     return PyUnicode_FromFormat("<dora.UInt8Scalar: %d>", self->number);
 }
 
@@ -83,7 +93,8 @@ scalar_richcompare(PyObject *self, PyObject *other, int op)
 
     if (Py_TYPE(other) == Py_TYPE(self))
         right = dora__py_scalar_value(other);
-    else if (PyLong_Check(other) || PyFloat_Check(other))
+    else if (PyLong_Check(other) || PyFloat_Check(other) ||
+             PyUnicode_Check(other))
         right = Py_NewRef(other);
     else
         Py_RETURN_NOTIMPLEMENTED;
@@ -108,7 +119,7 @@ scalar_type(PyObject *object, void *Py_UNUSED(closure))
     const struct dora__py_module *m = dora__py_module_of(object);
     const struct scalar *self = (const struct scalar *)object;
 
-    return Py_NewRef(self->value == DORA_VALUE_BYTES ? m->uint8 : m->null);
+    return Py_NewRef(dora__py_datatype(m, self->value));
 }
 
 static PyObject *
@@ -118,7 +129,7 @@ scalar_is_valid(PyObject *object, void *Py_UNUSED(closure))
 }
 
 static PyMethodDef scalar_methods[] = {
-    {"as_py", scalar_as_py, METH_NOARGS, "The item as an int, or None."},
+    {"as_py", scalar_as_py, METH_NOARGS, "The item as an int, str or None."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -162,6 +173,19 @@ dora__py_scalar_new(const struct dora__py_module *m, enum dora_value value,
         self->number = number;
     }
     return (PyObject *)self;
+}
+
+PyObject *
+dora__py_scalar_text(const struct dora__py_module *m, PyObject *text)
+{
+    PyObject *self =
+        text == NULL ? NULL : dora__py_scalar_new(m, DORA_VALUE_TEXT, 0);
+
+    if (self != NULL)
+        ((struct scalar *)self)->text = text;
+    else
+        Py_XDECREF(text);
+    return self;
 }
 
 int

@@ -227,3 +227,20 @@ dora__text_json(struct dora__text *t, const char *text, size_t size)
     }
     dora__text_puts(t, "\"");
 }
+
+void
+dora__text_utf8(struct dora__text *t, const char *text, size_t size)
+{
+    size_t from = 0;
+
+    for (size_t at = 0, step; at < size; at += step) {
+        step = utf8_sequence((const unsigned char *)text + at, size - at);
+        if (step > 0)
+            continue;
+        dora__text_add(t, text + from, at - from);
+        dora__text_puts(t, "\xEF\xBF\xBD");
+        step = 1;
+        from = at + 1;
+    }
+    dora__text_add(t, text + from, size - from);
+}

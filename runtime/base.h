@@ -111,6 +111,8 @@ void dora__text_add(struct dora__text *t, const char *text, size_t size);
 void dora__text_puts(struct dora__text *t, const char *text);
 DORA_PRINTF(2, 3)
 void dora__text_printf(struct dora__text *t, const char *format, ...);
+/* The same bytes as UTF-8: what is none becomes U+FFFD. */
+void dora__text_utf8(struct dora__text *t, const char *text, size_t size);
 /* A JSON string literal, quotes included; invalid UTF-8 becomes U+FFFD. */
 void dora__text_json(struct dora__text *t, const char *text, size_t size);
 

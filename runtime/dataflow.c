@@ -15,7 +15,7 @@
  *
  * All state hangs off the struct: dataflows in one process do not know each
  * other. */
-#include "dataflow.h"
+#include "echo.h"
 
 #include <string.h>
 
@@ -92,6 +92,8 @@ start(struct dora_dataflow *flow, struct dora_error *err)
         return code;
     flow->has_plane = true;
     code = open_door(flow, err);
+    if (code == 0)
+        code = dora__echo_open(flow, err);
     if (code < 0)
         return code;
     flow->pipe_size = choose_pipe_size(flow->member_count);
@@ -233,6 +235,7 @@ dora_dataflow_free(struct dora_dataflow *flow)
         ask(flow, DORA__ASKED_KILL);
         (void)pthread_join(flow->supervisor, NULL);
     }
+    dora__echo_close(flow);
     if (flow->has_plane)
         dora__plane_fini(&flow->plane);
     dora__journal_fini(&flow->journal);

@@ -1,7 +1,7 @@
 /* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
  * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
- * health.c, member.c, guest.c, dynamic.c, flowlog.c, stats.c. Who may touch
- * what is said at each part. */
+ * health.c, member.c, guest.c, dynamic.c, flowlog.c, echo.c, stats.c. Who may
+ * touch what is said at each part. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
@@ -73,6 +73,9 @@ struct dora__member {
 
     /* The supervisor's. */
     enum dora__stage stage;
+    struct dora__waiting *echo_first, *echo_last; /* see echo.c */
+    size_t echo_size;                             /* bytes of them */
+    bool echo_lost, muted;
     struct dora__callback *callback; /* the thread of one inside the host */
     struct dora_node *returned;      /* DEAD: of a callback that failed */
     const struct dora__guest_class *guest_class;
@@ -127,6 +130,7 @@ struct dora_dataflow {
     /* Made by start; the plane lives until free, for stats. */
     struct dora__plane plane;
     bool has_plane;
+    struct dora_node *echo; /* sends what nodes print; NULL: nobody asked */
     struct dora__journal journal;
     struct dora_error complaint; /* of start, to be logged by the supervisor */
     pthread_t supervisor;
@@ -144,6 +148,7 @@ struct dora_dataflow {
     struct dora__door door;   /* none without dynamic nodes */
     uint32_t left;            /* members that are not OVER */
     uint32_t in_flight;       /* ASKED */
+    size_t echo_waiting;      /* messages of all members */
     size_t pipe_size;         /* of each output */
     bool opened;              /* the barrier */
     bool failed_barrier;      /* it never will */
@@ -282,6 +287,8 @@ int dora__supervisor_watch(struct dora_dataflow *flow, int fd,
 DORA_MUST_CHECK
 int dora__supervisor_listen(struct dora_dataflow *flow, int fd,
                             const struct dora__member *member, int stream);
+/* Watches it no more; it stays open. */
+void dora__supervisor_ignore(struct dora_dataflow *flow, int fd);
 
 /* --- ladder.c ------------------------------------------------------------ */
 

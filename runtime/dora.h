@@ -287,6 +287,7 @@ DORA_API int dora_dataflow_mermaid(const struct dora_dataflow *flow,
 enum dora_value {
     DORA_VALUE_NULL = 0,  /* no value: a timer tick */
     DORA_VALUE_BYTES = 1, /* unsigned bytes */
+    DORA_VALUE_TEXT = 2,  /* one string, UTF-8: what nodes print and log */
 };
 
 enum dora_event_type {

@@ -1,6 +1,7 @@
 /* flowlog.c - where every line of a dataflow goes: through the node's filter,
- * to its journal and to the embedder's sink. All on the supervisor's thread. */
-#include "dataflow.h"
+ * to its journal, to the embedder's sink and to nodes that asked for it. All on
+ * the supervisor's thread. */
+#include "echo.h"
 #include "logline.h"
 
 #include <stdio.h>
@@ -59,6 +60,7 @@ dora__flow_line(struct dora_dataflow *flow, struct dora__member *member,
     enum dora_level least = member->node->min_log_level;
     struct dora__logline parsed;
 
+    dora__echo_line(flow, member, text, size);
     if (dora__logline_parse(text, size, &flow->scratch, &parsed)) {
         line.time_ns = parsed.time_ns;
         line.level = parsed.level;
@@ -73,6 +75,7 @@ dora__flow_line(struct dora_dataflow *flow, struct dora__member *member,
     if (line.time_ns == 0)
         line.time_ns = dora__clock(CLOCK_REALTIME);
     store(flow, member, &line);
+    dora__echo_record(flow, member, &line);
     show(flow, &line);
 }
 
@@ -94,8 +97,10 @@ dora__flow_say(struct dora_dataflow *flow, enum dora_level level,
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     line.text_size = strlen(text);
-    if (member != NULL)
+    if (member != NULL) {
         store(flow, member, &line);
+        dora__echo_record(flow, member, &line);
+    }
     show(flow, &line);
 }
 

@@ -84,7 +84,8 @@ enum {
     DORA__EDGE_FAILED = 4,  /* with CLOSED: the producer failed */
 };
 
-/* Kinds of an edge: what feeds the input. The graph's numbers. */
+/* Kinds of an edge: what feeds the input. The graph's numbers. LOGS are
+ * messages like DATA, but that they never close. */
 enum { DORA__EDGE_DATA, DORA__EDGE_TIMER, DORA__EDGE_LOGS };
 
 /* Flags of an edge. */
@@ -93,6 +94,7 @@ enum {
     DORA__EDGE_BACKPRESSURE = 2,
     DORA__EDGE_LASTING = 4, /* only the host closes it: the producer may leave
                                and come again */
+    DORA__EDGE_ECHO = 8,    /* the producer is the host */
 };
 
 /* Rings of an edge. */
@@ -129,7 +131,9 @@ struct dora__edge {
     _Atomic uint64_t restart_at[DORA__RINGS];  /* positions */
     uint64_t id, source;                       /* texts */
     uint32_t number;                           /* in the consumer's list */
-    uint8_t zero3[12];
+    uint32_t about; /* the node whose end closes it: the producer, unless that
+                       is the host; DORA__NONE: no end does */
+    uint8_t zero3[8];
 };
 _Static_assert(sizeof(struct dora__edge) == 256, "format 1");
 _Static_assert(offsetof(struct dora__edge, state) == 56, "format 1");
@@ -145,8 +149,9 @@ struct dora__output {
     uint32_t first_record, record_limit;
     _Atomic uint32_t record_count; /* usable so far */
     uint32_t subscriber_count;
-    uint32_t pad;
-    uint64_t id; /* text */
+    uint32_t echoed; /* 1: the host sends in its place, from an output of its
+                        own */
+    uint64_t id;     /* text */
     uint8_t zero[16];
     uint32_t edge[64]; /* of each bit */
 };
@@ -202,9 +207,10 @@ struct dora__control {
     _Atomic uint32_t state;  /* enum dora__flow_state */
     _Atomic uint32_t opened; /* the barrier was */
     _Atomic int64_t started_at, started_utc;
-    _Atomic uint32_t active;   /* nodes attached and not closed */
-    _Atomic uint32_t sleepers; /* of them, in a wait: about */
-    uint8_t zero2[32];
+    _Atomic uint32_t active;     /* nodes attached and not closed */
+    _Atomic uint32_t sleepers;   /* of them, in a wait: about */
+    _Atomic uint32_t echo_waits; /* the host, for room on an edge */
+    uint8_t zero2[28];
     char culprit[DORA__FAILURE_SIZE]; /* written once, before FAILED */
 };
 _Static_assert(offsetof(struct dora__control, state) == 128, "format 1");

@@ -64,10 +64,6 @@ warn_of_ignored(const struct dora_dataflow *flow,
 
     if (node->build != NULL)
         warn_node(flow, node, "`build` is not run");
-    if (node->send_stdout_as != NULL)
-        warn_node(flow, node, "`send_stdout_as` has no effect yet");
-    if (node->send_logs_as != NULL)
-        warn_node(flow, node, "`send_logs_as` has no effect yet");
     if (node->health_check_timeout_ns > 0 &&
         (dora__member_inside(member) || !member->launch.attaches))
         warn_node(flow, node,
@@ -76,11 +72,6 @@ warn_of_ignored(const struct dora_dataflow *flow,
                         "only a process can be killed alone"
                       : "`health_check_timeout` has no effect on a program "
                         "that does not take part in the dataflow");
-    for (size_t i = 0; i < node->input_count; i++)
-        if (node->inputs[i].kind == DORA__INPUT_LOGS) {
-            warn_node(flow, node, "inputs from `dora/logs` get nothing yet");
-            break;
-        }
 }
 
 /* --- nodes --------------------------------------------------------------- */

@@ -23,12 +23,13 @@ dora__member_gates(const struct dora__member *member)
     return dora__member_inside(member) || member->launch.attaches;
 }
 
+/* What it prints (`echo`) may come until it is buried. */
 static bool
-will_not_send(const struct dora_dataflow *flow, size_t number)
+will_not_send(const struct dora_dataflow *flow, size_t number, bool echo)
 {
     const struct dora__member *member = &flow->members[number];
 
-    if (member->is_dynamic) /* it may come, or come again */
+    if (echo || member->is_dynamic) /* it may come, or come again */
         return member->stage == DORA__STAGE_OVER;
     if (member->stage == DORA__STAGE_PLANNED || member->will_restart)
         return false;
@@ -42,13 +43,15 @@ dora__member_unfed(const struct dora_dataflow *flow,
                    const struct dora__member *member)
 {
     const struct dora__graph_node *node = member->node;
+    const struct dora__plan_input *inputs =
+        &flow->plan.inputs[flow->plan.nodes[member->number].first_input];
     bool fed = false;
 
     for (size_t i = 0; i < node->input_count; i++) {
         const struct dora__graph_input *input = &node->inputs[i];
 
         if (input->kind == DORA__INPUT_DATA) {
-            if (!will_not_send(flow, input->node))
+            if (!will_not_send(flow, input->node, inputs[i].echo))
                 return false;
             fed = true;
         } else if (!flow->plan.exit_when_nodes_finish) {
@@ -129,6 +132,7 @@ dora__member_open_output(struct dora_dataflow *flow,
     int code;
 
     dora__output_close(output); /* of an earlier incarnation */
+    member->muted = false;
     code = dora__output_open(output, flow->pipe_size, ret_fd);
     if (code < 0 || quiet)
         return code;

@@ -223,8 +223,8 @@ dora__node_attach(const struct dora__attachment *attachment,
 
 /* --- join ---------------------------------------------------------------- */
 
-static void
-ring_host(const struct dora_node *node)
+void
+dora__node_ring_host(const struct dora_node *node)
 {
     const uint64_t one = 1;
     ssize_t written = write(node->doorbell_fd, &one, sizeof one);
@@ -259,6 +259,18 @@ barrier(const struct dora_node *node, struct dora_error *err)
     }
 }
 
+/* Whether a producer feeds the input, and none before it. */
+static bool
+feeds_first(const struct dora_node *node, uint32_t input)
+{
+    uint32_t producer = node->ins[input].edge->producer;
+
+    for (uint32_t i = 0; i < input; i++)
+        if (node->ins[i].edge->producer == producer)
+            return false;
+    return producer != (uint32_t)DORA__NONE;
+}
+
 /* What producers keep warm is read without a page fault from the first message
  * on. They have backed it before they came to the barrier. */
 static void
@@ -266,9 +278,12 @@ warm_up(struct dora_node *node)
 {
     if (atomic_exchange_explicit(&node->warm, true, memory_order_relaxed))
         return;
-    for (uint32_t i = 0; i < node->source_count; i++) {
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        if (!feeds_first(node, i))
+            continue;
+
         const struct dora__shared_node *source =
-            dora__node_of(node->control, node->sources[i].node);
+            dora__node_of(node->control, node->ins[i].edge->producer);
         uint64_t backed =
             atomic_load_explicit(&source->backed, memory_order_relaxed);
 
@@ -299,7 +314,7 @@ dora__node_join(struct dora_node *node, int64_t timeout_ns,
     if (atomic_compare_exchange_strong_explicit(
             &node->shared->state, &found, DORA__NODE_READY,
             memory_order_release, memory_order_relaxed))
-        ring_host(node);
+        dora__node_ring_host(node);
     for (;;) {
         uint32_t word = dora__bell_arm(&node->shared->bell);
         int open = barrier(node, err);
@@ -386,7 +401,7 @@ dora__node_close(struct dora_node *node)
         ring_consumers(node, node->outs[i].shared);
     ring_producers(node);
     dora__bell_ring(&node->shared->bell);
-    ring_host(node);
+    dora__node_ring_host(node);
 }
 
 void
@@ -456,11 +471,18 @@ dora__node_output_id(const struct dora_node *node, size_t output)
     return dora__text_at(node->control, node->outs[output].shared->id);
 }
 
+bool
+dora__node_echoed(const struct dora_node *node, size_t output)
+{
+    return node->outs[output].shared->echoed != 0;
+}
+
 int
 dora_node_output(struct dora_node *node, const char *id)
 {
     for (uint32_t i = 0; i < node->out_count; i++)
-        if (strcmp(dora__node_output_id(node, i), id) == 0)
+        if (strcmp(dora__node_output_id(node, i), id) == 0 &&
+            !dora__node_echoed(node, i))
             return (int)i;
     return -ENOENT;
 }

@@ -18,6 +18,8 @@ int dora__node_attach(const struct dora__attachment *attachment,
 DORA_MUST_CHECK
 int dora__node_join(struct dora_node *node, int64_t timeout_ns,
                     struct dora_error *err);
+/* It never waits for events, and takes no core from those who spin for them. */
+void dora__node_rest(struct dora_node *node);
 /* No more sends: closes the outputs. Received samples and loans stay valid. */
 void dora__node_close(struct dora_node *node);
 /* Closes, and unmaps once the last sample and loan are gone. Takes NULL. */
@@ -57,6 +59,8 @@ const char *dora__node_dataflow_id(const struct dora_node *node);
 unsigned dora__node_restart_count(const struct dora_node *node);
 size_t dora__node_output_count(const struct dora_node *node);
 const char *dora__node_output_id(const struct dora_node *node, size_t output);
+/* Whether it is the host that sends there, what the node prints or logs. */
+bool dora__node_echoed(const struct dora_node *node, size_t output);
 /* Whether anybody subscribes to the output now: who would send asks this, and
  * counts as alive if nobody does. */
 bool dora__node_heard(struct dora_node *node, int output);
@@ -86,6 +90,8 @@ DORA_MUST_CHECK
 int dora__node_loan_adrift(struct dora_node *node, int output, size_t size,
                            struct dora_loan **ret_loan, struct dora_error *err);
 
+/* How the bytes are to be read, unless as bytes; before it is sent. */
+void dora__loan_set_value(struct dora_loan *loan, enum dora_value value);
 /* Copies into the bytes of a loan, and counts it as copied. */
 void dora__loan_fill(struct dora_loan *loan, const void *data, size_t size);
 

@@ -106,6 +106,16 @@ take_locked(struct dora_node *node, const struct dora__wish *wish,
     return failed;
 }
 
+void
+dora__loan_set_value(struct dora_loan *loan, enum dora_value value)
+{
+    if (loan->record == nothing)
+        return; /* adrift: it will not be sent */
+    atomic_store_explicit(
+        &dora__record_of(loan->node->control, loan->record)->value,
+        (uint32_t)value, memory_order_relaxed);
+}
+
 /* --- who holds it -------------------------------------------------------- */
 
 static void

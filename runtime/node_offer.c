@@ -192,10 +192,10 @@ offer_of(struct dora_node *node, uint32_t number, int64_t now,
 
     if (node->stop_told)
         offer_backlog(node, number, &offer);
-    else if (node->ins[number].edge->kind == DORA__EDGE_DATA)
-        offer_message(node, number, now, &offer, deadline);
     else if (node->ins[number].edge->kind == DORA__EDGE_TIMER)
         offer_tick(node, number, now, &offer, deadline);
+    else
+        offer_message(node, number, now, &offer, deadline);
     return offer;
 }
 
@@ -211,7 +211,7 @@ undisturbed(const struct dora_node *node, uint32_t chosen)
     for (uint32_t i = 0; i < node->in_count; i++) {
         const struct dora__in *in = &node->ins[i];
 
-        if (i == chosen || in->edge->kind != DORA__EDGE_DATA)
+        if (i == chosen || in->edge->kind == DORA__EDGE_TIMER)
             continue;
         for (unsigned ring = 0; ring < dora__edge_rings(in->edge); ring++)
             if (!dora__front_holds(in->edge, &in->front, ring))
@@ -278,7 +278,7 @@ has_remains(const struct dora_node *node)
     for (uint32_t i = 0; i < node->in_count; i++) {
         const struct dora__in *in = &node->ins[i];
 
-        if (in->edge->kind != DORA__EDGE_DATA)
+        if (in->edge->kind == DORA__EDGE_TIMER)
             continue;
         if (is_queued(in->edge) ||
             ((atomic_load_explicit(&in->edge->state, memory_order_acquire) &
@@ -333,7 +333,7 @@ bool
 dora__inputs_glance(const struct dora_node *node)
 {
     for (uint32_t i = 0; i < node->in_count; i++)
-        if (node->ins[i].edge->kind == DORA__EDGE_DATA &&
+        if (node->ins[i].edge->kind != DORA__EDGE_TIMER &&
             is_queued(node->ins[i].edge))
             return true;
     return dora__node_stopping(node);

@@ -168,6 +168,8 @@ struct dora_node {
     unsigned cores;
 };
 
+/* Wakes the host. */
+void dora__node_ring_host(const struct dora_node *node);
 /* Whether this process may still act for the node. */
 bool dora__node_alive(const struct dora_node *node);
 

@@ -209,6 +209,18 @@ tell(struct dora_node *node, const struct dora__offer *offer,
     return 0;
 }
 
+/* The host sleeps on its descriptors, not on a bell. */
+static void
+tell_of_room(struct dora_node *node, const struct dora__edge *edge)
+{
+    dora__bell_ring(&dora__node_of(node->control, edge->producer)->bell);
+    /* After the fence of the ring; pairs with that of
+     * dora__plane_await_room. */
+    if ((edge->flags & DORA__EDGE_ECHO) &&
+        atomic_load_explicit(&node->control->echo_waits, memory_order_relaxed))
+        dora__node_ring_host(node);
+}
+
 /* How often it asked: wraps to 1, since 0 says that it never did. */
 static void
 count_question(struct dora_node *node)
@@ -238,9 +250,7 @@ dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
     (void)pthread_mutex_unlock(&node->receive);
     if (told == 1 && offer.what == DORA__MESSAGE &&
         (node->ins[offer.in].edge->flags & DORA__EDGE_BACKPRESSURE))
-        dora__bell_ring(
-            &dora__node_of(node->control, node->ins[offer.in].edge->producer)
-                 ->bell);
+        tell_of_room(node, node->ins[offer.in].edge);
     return told;
 }
 
@@ -254,12 +264,12 @@ init_source(struct dora_node *node, struct dora__in *in)
     const char **inputs;
 
     while (number < node->source_count &&
-           node->sources[number].node != in->edge->producer)
+           node->sources[number].node != in->edge->about)
         number++;
     source = &node->sources[number];
     if (number == node->source_count)
         node->source_count++;
-    source->node = in->edge->producer;
+    source->node = in->edge->about;
     source->restarts_told = in->restarts_told;
     inputs =
         realloc(source->inputs, (source->input_count + 1) * sizeof *inputs);
@@ -286,23 +296,17 @@ static int
 init_in(struct dora_node *node, struct dora__in *in, struct dora__edge *edge)
 {
     in->edge = edge;
-    switch (edge->kind) {
-    case DORA__EDGE_TIMER:
-        node->has_others = node->needs_clock = true;
+    node->has_others |= edge->kind != DORA__EDGE_DATA;
+    node->needs_clock |= edge->kind == DORA__EDGE_TIMER || edge->timeout_ns > 0;
+    if (edge->kind == DORA__EDGE_TIMER)
         return 0;
-    case DORA__EDGE_DATA:
-        break;
-    default:
-        node->has_others = true;
+    in->held_limit = held_limit(node, edge);
+    if (edge->kind == DORA__EDGE_LOGS)
         return 0;
-    }
     node->data_count++;
     node->open_count++;
-    if (edge->timeout_ns > 0)
-        node->needs_clock = true;
     in->restarts_told =
         atomic_load_explicit(&edge->restarts, memory_order_acquire);
-    in->held_limit = held_limit(node, edge);
     return init_source(node, in);
 }
 

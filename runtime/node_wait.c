@@ -57,6 +57,12 @@ fall_asleep(struct dora_node *node)
                                   memory_order_relaxed);
 }
 
+void
+dora__node_rest(struct dora_node *node)
+{
+    fall_asleep(node);
+}
+
 static void
 wake_up(struct dora_node *node)
 {

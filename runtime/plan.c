@@ -12,10 +12,13 @@
  *    say `heap_limit`; the ranges are sparse, so together they exceed it. What
  *    may be backed by memory at any time is the budget. Every node maps all
  *    ranges and its own once more: all of them take at most a quarter of the
- *    address space. */
+ *    address space.
+ * 5. What the host sends (plan_echo.c) has a node of its own, the last one,
+ *    with a heap that is small: lines are. */
 #include "plan.h"
 
 #include "graph_read.h"
+#include "plan_echo.h"
 
 #include <assert.h>
 #include <string.h>
@@ -23,6 +26,7 @@
 enum {
     SLACK = 64,            /* records beyond the queues' */
     QUIET_HEAP = 64 << 10, /* of a node without outputs */
+    HOST_HEAP = 64 << 20,  /* of what the host sends, at most */
     LEAST_HEAP = 1 << 20,
     RANGES_PER_LIMIT = 4, /* bytes of a heap's range to one that it may use */
 };
@@ -63,9 +67,10 @@ count_all(struct planner *p)
             return false;
         }
     }
-    p->plan.node_count = (uint32_t)graph->node_count;
+    p->plan.echo_count = (uint32_t)dora__echo_count(graph);
+    p->plan.node_count = (uint32_t)graph->node_count + (p->plan.echo_count > 0);
     p->plan.input_count = (uint32_t)inputs;
-    p->plan.output_count = (uint32_t)outputs;
+    p->plan.output_count = (uint32_t)outputs + p->plan.echo_count;
     return true;
 }
 
@@ -79,7 +84,18 @@ make_arrays(struct planner *p)
         dora__new_array(&p->r, plan->output_count, sizeof *plan->outputs);
     plan->inputs =
         dora__new_array(&p->r, plan->input_count, sizeof *plan->inputs);
+    if (!p->r.no_memory)
+        dora__echo_plan(&p->r, plan);
     return !p->r.no_memory;
+}
+
+static bool
+is_echoed(const struct dora__graph_node *node, const char *output)
+{
+    return (node->send_stdout_as != NULL &&
+            strcmp(node->send_stdout_as, output) == 0) ||
+           (node->send_logs_as != NULL &&
+            strcmp(node->send_logs_as, output) == 0);
 }
 
 static void
@@ -88,7 +104,7 @@ number_all(struct planner *p)
     uint32_t input = 0, output = 0;
 
     for (uint32_t n = 0; n < p->plan.node_count; n++) {
-        const struct dora__graph_node *from = &p->graph->nodes[n];
+        const struct dora__graph_node *from = dora__plan_node_of(&p->plan, n);
         struct dora__plan_node *node = &p->plan.nodes[n];
 
         node->first_input = input;
@@ -96,8 +112,11 @@ number_all(struct planner *p)
         node->first_output = output;
         node->output_count = (uint32_t)from->output_count;
         node->heap_wait = from->heap_full == DORA__HEAP_WAIT;
-        for (uint32_t i = 0; i < node->output_count; i++)
-            p->plan.outputs[output++].node = n;
+        for (uint32_t i = 0; i < node->output_count; i++, output++) {
+            p->plan.outputs[output].node = n;
+            p->plan.outputs[output].echoed =
+                is_echoed(from, from->outputs[i].id);
+        }
         input += node->input_count;
     }
 }
@@ -112,17 +131,34 @@ power_of_two(uint64_t least)
     return (uint32_t)power;
 }
 
+/* The output that feeds it: the source's, or an echo in its place. */
+static void
+find_output(struct planner *p, const struct dora__graph_input *from,
+            struct dora__plan_input *input)
+{
+    const struct dora__plan_node *source;
+    int echo = dora__echo_find(&p->plan, input->node, from);
+
+    if (echo >= 0) {
+        source = &p->plan.nodes[p->graph->node_count];
+        input->output = source->first_output + (uint32_t)echo;
+        input->echo = from->kind == DORA__INPUT_DATA;
+        input->about = (uint32_t)from->node;
+    } else {
+        assert(from->node < p->graph->node_count);
+        source = &p->plan.nodes[from->node];
+        assert(from->output < source->output_count);
+        input->output = source->first_output + (uint32_t)from->output;
+    }
+}
+
 static void
 subscribe(struct planner *p, const struct dora__graph_input *from,
           struct dora__plan_input *input)
 {
-    const struct dora__plan_node *source;
     struct dora__plan_output *output;
 
-    assert(from->node < p->plan.node_count);
-    source = &p->plan.nodes[from->node];
-    assert(from->output < source->output_count);
-    input->output = source->first_output + (uint32_t)from->output;
+    find_output(p, from, input);
     output = &p->plan.outputs[input->output];
     input->bit = ++output->subscriber_count;
     if (output->subscriber_count == DORA__MAX_SUBSCRIBERS + 1)
@@ -136,7 +172,7 @@ subscribe(struct planner *p, const struct dora__graph_input *from,
 static void
 plan_inputs(struct planner *p)
 {
-    for (uint32_t n = 0; n < p->plan.node_count; n++) {
+    for (uint32_t n = 0; n < p->graph->node_count; n++) {
         const struct dora__graph_node *node = &p->graph->nodes[n];
 
         for (uint32_t i = 0; i < node->input_count; i++) {
@@ -156,7 +192,7 @@ plan_inputs(struct planner *p)
                 .period_ns = from->period_ns,
                 .timeout_ns = from->timeout_ns,
             };
-            if (from->kind == DORA__INPUT_DATA)
+            if (from->kind != DORA__INPUT_TIMER)
                 subscribe(p, from, input);
         }
     }
@@ -174,7 +210,7 @@ need_records(struct planner *p)
         const struct dora__plan_input *input = &plan->inputs[i];
         struct dora__plan_output *output = &plan->outputs[input->output];
 
-        if (input->kind != DORA__INPUT_DATA)
+        if (input->kind == DORA__INPUT_TIMER)
             continue;
         if (output->record_limit < DORA__MAX_RECORDS)
             output->record_limit += 2 * input->bound;
@@ -204,7 +240,8 @@ plan_records(struct planner *p)
     }
     if (needed > DORA__ALL_RECORDS) {
         const struct dora__plan_output *output = &plan->outputs[most];
-        const struct dora__graph_node *node = &p->graph->nodes[output->node];
+        const struct dora__graph_node *node =
+            dora__plan_node_of(&p->plan, output->node);
 
         dora__complain(
             &p->r, node->mark,
@@ -244,9 +281,9 @@ whole_pages(const struct planner *p, uint64_t size)
 static uint32_t
 count_mappers(const struct planner *p)
 {
-    uint32_t inside = 0;
+    uint32_t inside = p->plan.echo_count > 0;
 
-    for (uint32_t n = 0; n < p->plan.node_count; n++)
+    for (uint32_t n = 0; n < p->graph->node_count; n++)
         inside += p->graph->nodes[n].isolation == DORA__ISOLATION_INTERPRETER;
     return inside > 0 ? inside : 1;
 }
@@ -265,16 +302,29 @@ room(const struct planner *p)
     return all / p->machine->page_size * p->machine->page_size;
 }
 
+/* Of what the host sends, if it sends anything. */
+static uint64_t
+limit_host(struct planner *p, uint64_t all)
+{
+    uint64_t limit = all / 8 < HOST_HEAP ? all / 8 : HOST_HEAP;
+
+    if (p->plan.echo_count == 0)
+        return 0;
+    limit = whole_pages(p, limit > 0 ? limit : 1);
+    p->plan.nodes[p->graph->node_count].heap_limit = limit;
+    return limit;
+}
+
 /* Limits that are said, and those of nodes that send nothing. What they take
  * goes to *ret_taken, how many are left to *ret_sharing. */
 static bool
 limit_given_heaps(struct planner *p, uint64_t all, uint64_t *ret_taken,
                   uint32_t *ret_sharing)
 {
-    uint64_t taken = 0;
+    uint64_t taken = limit_host(p, all);
     uint32_t sharing = 0;
 
-    for (uint32_t n = 0; n < p->plan.node_count; n++) {
+    for (uint32_t n = 0; n < p->graph->node_count; n++) {
         const struct dora__graph_node *from = &p->graph->nodes[n];
         struct dora__plan_node *node = &p->plan.nodes[n];
 
@@ -335,7 +385,7 @@ limit_heaps(struct planner *p, uint64_t memory)
         most -= most % p->machine->page_size;
         share = share < most ? share : most;
     }
-    for (uint32_t n = 0; n < p->plan.node_count; n++) {
+    for (uint32_t n = 0; n < p->graph->node_count; n++) {
         struct dora__plan_node *node = &p->plan.nodes[n];
 
         if (node->heap_limit == 0)
@@ -352,7 +402,7 @@ budget(const struct planner *p, uint64_t memory)
 {
     uint64_t asked = 0, most = memory - memory / 8;
 
-    for (uint32_t n = 0; n < p->plan.node_count; n++) {
+    for (uint32_t n = 0; n < p->graph->node_count; n++) {
         const struct dora__graph_node *from = &p->graph->nodes[n];
 
         if (from->heap_limit > 0 && asked < memory)
@@ -389,7 +439,7 @@ plan_heaps(struct planner *p)
         return;
     ranges = ranges_per_limit(p);
     for (uint32_t n = 0; n < p->plan.node_count; n++) {
-        const struct dora__graph_node *from = &p->graph->nodes[n];
+        const struct dora__graph_node *from = dora__plan_node_of(&p->plan, n);
         struct dora__plan_node *node = &p->plan.nodes[n];
 
         node->heap_at = p->plan.heaps_size;
@@ -446,6 +496,7 @@ dora__plan_make(const struct dora__graph *graph,
 void
 dora__plan_fini(struct dora__plan *plan)
 {
+    dora__echo_fini(plan);
     free(plan->nodes);
     free(plan->outputs);
     free(plan->inputs);

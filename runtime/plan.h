@@ -45,13 +45,26 @@ struct dora__plan_output {
     uint32_t node;
     uint32_t first_record, record_limit; /* numbers of records it may use */
     uint32_t subscriber_count;
+    bool echoed; /* what is sent there is an echo, of another output */
 };
+
+/* What the host sends for nodes: their lines and records. Each is an output of
+ * one more node, the plan's last, which has no program. */
+struct dora__plan_echo {
+    bool lines, records;   /* of what: printed lines, log records */
+    uint32_t about;        /* whose; DORA__EVERYBODY */
+    uint32_t consumer;     /* `dora/logs`: who hears, but never of itself */
+    enum dora_level level; /* `dora/logs`: this and worse only; 0: all */
+};
+#define DORA__EVERYBODY UINT32_MAX
 
 struct dora__plan_input {
     uint32_t node, number; /* consumer, and place in its list */
     enum dora__input_kind kind;
-    uint32_t output; /* DATA: number in the plan's outputs */
-    uint32_t bit;    /* DATA: 1..63 of the output's holders */
+    uint32_t output; /* not TIMER: number in the plan's outputs */
+    uint32_t bit;    /* not TIMER: 1..63 of the output's holders */
+    bool echo;       /* DATA: the output is the host's, about: */
+    uint32_t about;  /* this node */
     uint32_t bound;
     uint32_t ring_slots; /* power of two >= bound */
     bool two_rings; /* ordinary and protected: where messages may be dropped */
@@ -66,6 +79,11 @@ struct dora__plan {
     struct dora__plan_output *outputs;
     struct dora__plan_input *inputs;
     uint32_t node_count, output_count, input_count, record_count;
+    /* Of the host's node, number graph->node_count, if there are echoes; its
+     * outputs are in the order of the echoes. */
+    struct dora__graph_node host;
+    struct dora__plan_echo *echoes;
+    uint32_t echo_count;
     uint64_t heaps_size; /* of the file that holds all heaps */
     uint64_t budget;     /* bytes all heaps together may back with memory */
     bool exit_when_nodes_finish;
@@ -79,5 +97,13 @@ int dora__plan_make(const struct dora__graph *graph,
                     const struct dora__graph_context *context,
                     struct dora__plan *ret_plan, struct dora_error *err);
 void dora__plan_fini(struct dora__plan *plan);
+
+/* What there is to say of a node of the plan. */
+static inline const struct dora__graph_node *
+dora__plan_node_of(const struct dora__plan *plan, uint32_t number)
+{
+    return number < plan->graph->node_count ? &plan->graph->nodes[number]
+                                            : &plan->host;
+}
 
 #endif

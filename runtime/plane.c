@@ -58,7 +58,7 @@ put_node_texts(struct texts *texts, struct dora__control *control,
                const struct dora__plan *plan, uint32_t number)
 {
     const struct dora__plan_node *planned = &plan->nodes[number];
-    const struct dora__graph_node *node = &plan->graph->nodes[number];
+    const struct dora__graph_node *node = dora__plan_node_of(plan, number);
     uint64_t id = put_text(texts, node->id);
     uint64_t config = put_text(texts, node->config);
 
@@ -109,7 +109,7 @@ put_texts(struct dora__control *control, uint64_t at,
 static uint64_t
 ring_bytes(const struct dora__plan_input *input)
 {
-    if (input->kind != DORA__INPUT_DATA)
+    if (input->kind == DORA__INPUT_TIMER)
         return 0;
     return round_up((uint64_t)input->ring_slots * sizeof(uint32_t) *
                         (input->two_rings ? 2 : 1),
@@ -170,7 +170,8 @@ fill_nodes(struct dora__control *control, const struct dora__plan *plan)
         to->heap_limit = from->heap_limit;
         to->prefault = from->prefault;
         to->heap_wait = from->heap_wait;
-        atomic_init(&to->apart, dora__graph_is_dynamic(&plan->graph->nodes[i]));
+        atomic_init(&to->apart,
+                    dora__graph_is_dynamic(dora__plan_node_of(plan, i)));
     }
 }
 
@@ -192,6 +193,7 @@ fill_outputs(struct dora__control *control, const struct dora__plan *plan)
         to->first_record = from->first_record;
         to->record_limit = from->record_limit;
         to->subscriber_count = from->subscriber_count;
+        to->echoed = from->echoed;
         atomic_init(&to->record_count, first_records(from));
         for (unsigned bit = 0; bit < DORA_COUNT(to->edge); bit++)
             to->edge[bit] = (uint32_t)DORA__NONE;
@@ -208,12 +210,13 @@ fill_edge(struct dora__control *control, const struct dora__plan *plan,
     to->kind = from->kind;
     to->producer = (uint32_t)DORA__NONE;
     to->output = (uint32_t)DORA__NONE;
+    to->about = (uint32_t)DORA__NONE;
     to->consumer = from->node;
     to->number = from->number;
     to->bound = from->bound;
     to->period_ns = from->period_ns;
     to->timeout_ns = from->timeout_ns;
-    if (from->kind != DORA__INPUT_DATA)
+    if (from->kind == DORA__INPUT_TIMER)
         return;
 
     struct dora__output *output = dora__output_of(control, from->output);
@@ -223,9 +226,13 @@ fill_edge(struct dora__control *control, const struct dora__plan *plan,
     to->bit = from->bit;
     to->slot_mask = from->ring_slots - 1;
     to->slots_at = slots_at;
-    to->flags = (from->two_rings ? DORA__EDGE_TWO_RINGS : 0) |
-                (from->backpressure ? DORA__EDGE_BACKPRESSURE : 0);
-    if (dora__graph_is_dynamic(&plan->graph->nodes[to->producer]))
+    if (from->kind == DORA__INPUT_DATA)
+        to->about = from->echo ? from->about : to->producer;
+    to->flags =
+        (from->two_rings ? DORA__EDGE_TWO_RINGS : 0) |
+        (from->backpressure ? DORA__EDGE_BACKPRESSURE : 0) |
+        (from->echo || from->kind == DORA__INPUT_LOGS ? DORA__EDGE_ECHO : 0);
+    if (dora__graph_is_dynamic(dora__plan_node_of(plan, to->producer)))
         to->flags |= DORA__EDGE_LASTING;
     output->edge[from->bit] = number;
     if (dora__graph_is_dynamic(&plan->graph->nodes[to->consumer]))
@@ -443,6 +450,15 @@ dora__plane_fail(struct dora__plane *plane, const char *culprit)
     memcpy(control->culprit, line.text, DORA__FAILURE_SIZE - 1);
     (void)leave_waiting(control, DORA__FLOW_FAILED);
     ring_everybody(control);
+}
+
+void
+dora__plane_await_room(struct dora__plane *plane, bool wait)
+{
+    atomic_store_explicit(&plane->control->echo_waits, wait,
+                          memory_order_relaxed);
+    /* Pairs with the fence in tell_of_room. */
+    dora__fence_full();
 }
 
 unsigned

@@ -69,6 +69,10 @@ void dora__plane_over(struct dora__plane *plane);
 /* The barrier will never open: constructors fail, naming `culprit`. */
 void dora__plane_fail(struct dora__plane *plane, const char *culprit);
 
+/* Whether consumers that make room on an edge of the host's are to write the
+ * doorbell. After `true`, room that is not seen is room that will ring. */
+void dora__plane_await_room(struct dora__plane *plane, bool wait);
+
 /* What comes after a death. */
 enum dora__death {
     DORA__DEATH_FINAL,

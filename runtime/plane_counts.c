@@ -84,10 +84,10 @@ dora__plane_edge_counts(const struct dora__plane *plane, uint32_t input,
     ret_counts->shown =
         atomic_load_explicit(&edge->shown, memory_order_relaxed);
     ret_counts->lost = atomic_load_explicit(&edge->lost, memory_order_relaxed);
-    if (edge->kind == DORA__EDGE_DATA)
-        count_rings(edge, ret_counts);
-    else if (edge->kind == DORA__EDGE_TIMER)
+    if (edge->kind == DORA__EDGE_TIMER)
         count_ticks(plane->control, edge, ret_counts);
+    else
+        count_rings(edge, ret_counts);
 }
 
 void

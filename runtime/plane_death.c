@@ -108,6 +108,16 @@ visit_out_edges(struct dora__control *control,
     }
 }
 
+/* Every edge that ends with the node: those, and what the host sends of it. */
+static void
+visit_edges_about(struct dora__control *control, uint32_t number,
+                  edge_visit visit, const void *arg)
+{
+    for (uint32_t i = 0; i < control->edge_count; i++)
+        if (dora__edge_of(control, i)->about == number)
+            visit(control, dora__edge_of(control, i), arg);
+}
+
 static void
 visit_count_drops(struct dora__control *control, struct dora__edge *edge,
                   const void *arg)
@@ -399,7 +409,7 @@ tell_consumers(struct dora__control *control, uint32_t number,
     if (death == DORA__DEATH_FINAL) {
         struct closing closing = closing_for(control, number, failure);
 
-        visit_out_edges(control, node, close_edge, &closing);
+        visit_edges_about(control, number, close_edge, &closing);
     } else {
         struct restarting restarting = {
             .restarts =
@@ -407,7 +417,7 @@ tell_consumers(struct dora__control *control, uint32_t number,
             .time = dora__now(),
         };
 
-        visit_out_edges(control, node, mark_restart, &restarting);
+        visit_edges_about(control, number, mark_restart, &restarting);
     }
 }
 
@@ -501,7 +511,7 @@ dora__plane_close_outputs(struct dora__plane *plane, uint32_t number,
         atomic_store_explicit(
             &dora__output_of(control, node->first_output + i)->mask, 0,
             memory_order_release);
-    visit_out_edges(control, node, close_edge, &closing);
+    visit_edges_about(control, number, close_edge, &closing);
     dora__gate_leave_host(node);
     dora__bell_ring_always(&node->bell);
     return 0;

@@ -12,7 +12,7 @@
  *      callback's thread before that has said it is returning.
  *   3. The run is over when every member is; only then the guardian is
  *      dismissed, which kills what the nodes have left behind. */
-#include "dataflow.h"
+#include "echo.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -141,7 +141,7 @@ look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t now)
             dora__guest_listen(flow, member, now);
         else if (before == DORA__STAGE_ALIVE && member->signal_due != 0)
             send_signal(flow, member);
-        else if (before == DORA__STAGE_DEAD &&
+        else if (before == DORA__STAGE_DEAD && !dora__echo_waits(member) &&
                  dora__member_bury(flow, member) == -EAGAIN)
             flow->retry_at = now + DORA__RETRY_DELAY;
     } while (member->stage != before);
@@ -166,7 +166,7 @@ look(struct dora_dataflow *flow)
         for (uint32_t i = 0; i < flow->member_count; i++)
             if (!flow->members[i].is_dynamic)
                 look_at(flow, &flow->members[i], now);
-    } while (flow->stopping != was_stopping);
+    } while (flow->stopping != was_stopping || dora__echo_retry(flow));
     watch_barrier(flow);
     dora__dynamic_look(flow);
     dora__finish_watch(flow);
@@ -255,6 +255,7 @@ hear_outputs(struct dora_dataflow *flow)
     for (int i = 0; i < n; i++)
         more |= dora__member_read(flow, &flow->members[events[i].data.u64 / 2],
                                   (int)(events[i].data.u64 % 2));
+    (void)dora__echo_retry(flow); /* of what waits now, its room will ring */
     if (n > 0 && !more && now - flow->heard_at < DORA__OUTPUT_PACE)
         flow->listen_at = now + DORA__OUTPUT_PACE;
     flow->heard_at = now;
@@ -271,6 +272,12 @@ dora__supervisor_listen(struct dora_dataflow *flow, int fd,
 
     return epoll_ctl(flow->outputs_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
                                                                       : 0;
+}
+
+void
+dora__supervisor_ignore(struct dora_dataflow *flow, int fd)
+{
+    (void)epoll_ctl(flow->outputs_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 /* --- events -------------------------------------------------------------- */
@@ -439,6 +446,7 @@ begin(struct dora_dataflow *flow)
 static void
 end(struct dora_dataflow *flow)
 {
+    dora__echo_close(flow);
     dora__guardian_reap(&flow->guardian);
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];

@@ -68,7 +68,7 @@ check_plan(const struct dora__plan *plan, const struct dora__machine *machine)
         MUST((input->ring_slots & (input->ring_slots - 1)) == 0);
         MUST(input->kind != DORA__INPUT_TIMER ||
              input->period_ns >= DORA__MIN_PERIOD_NS);
-        if (input->kind != DORA__INPUT_DATA)
+        if (input->kind == DORA__INPUT_TIMER)
             continue;
         MUST(input->output < plan->output_count);
         MUST(input->bit >= 1 &&

@@ -144,8 +144,8 @@ test_plan_numbers_nodes_outputs_and_inputs(void **state)
     assert_int_equal(p.rc, 0);
     check(&p.plan, &roomy);
     assert_true(p.plan.exit_when_nodes_finish);
-    assert_int_equal(p.plan.node_count, 3);
-    assert_int_equal(p.plan.output_count, 3);
+    assert_int_equal(p.plan.node_count, 3 + 1); /* the host's, for dora/logs */
+    assert_int_equal(p.plan.output_count, 3 + 1);
     assert_int_equal(p.plan.input_count, 7);
     assert_int_equal(p.plan.nodes[1].first_output, 2);
     assert_int_equal(p.plan.nodes[2].first_input, 3);
@@ -162,6 +162,8 @@ test_plan_numbers_nodes_outputs_and_inputs(void **state)
     assert_int_equal(inputs[2].period_ns, 5000000);
     assert_false(inputs[2].two_rings);
     assert_int_equal(inputs[3].kind, DORA__INPUT_LOGS);
+    assert_int_equal(inputs[3].output, 3);
+    assert_int_equal(inputs[3].bit, 1);
     assert_int_equal(inputs[4].output, 1);
     assert_int_equal(inputs[4].bit, 2);
     assert_int_equal(inputs[4].node, 2);
@@ -179,6 +181,47 @@ test_plan_numbers_nodes_outputs_and_inputs(void **state)
     assert_int_equal(inputs[6].ring_slots, 16);
     assert_int_equal(p.plan.outputs[1].subscriber_count, 3);
     assert_int_equal(p.plan.outputs[1].record_limit, 65536);
+    fini(&p);
+}
+
+/* The host feeds them, from a node of its own. */
+static void
+test_plan_echoes_of_lines_and_records(void **state)
+{
+    struct planned p =
+        plan("nodes:\n"
+             "- {id: a, path: a, outputs: [l, r, x], send_stdout_as: l,"
+             " send_logs_as: r}\n"
+             "- {id: b, path: b, outputs: [y], send_stdout_as: y,"
+             " send_logs_as: y, inputs: {l: a/l, r: a/r, x: a/x,"
+             " m: dora/logs/warn/a, n: dora/logs}}\n"
+             "- {id: c, path: c, inputs: {l: a/l}}\n",
+             roomy);
+    const struct dora__plan_input *in = p.plan.inputs; /* b: l m n r x; c: l */
+    const struct dora__plan_echo *echoes = p.plan.echoes;
+
+    (void)state;
+    assert_int_equal(p.rc, 0);
+    check(&p.plan, &roomy);
+    assert_int_equal(p.plan.node_count, 4);
+    assert_int_equal(p.plan.echo_count, 5);
+    assert_int_equal(p.plan.nodes[3].first_output, 4);
+    assert_int_equal(p.plan.nodes[3].output_count, 5);
+    assert_string_equal(dora__plan_node_of(&p.plan, 3)->id, "dora");
+    assert_true(p.plan.outputs[0].echoed && p.plan.outputs[1].echoed);
+    assert_false(p.plan.outputs[2].echoed);
+    assert_true(echoes[0].lines && !echoes[0].records && echoes[0].about == 0);
+    assert_true(!echoes[1].lines && echoes[1].records && echoes[1].about == 0);
+    assert_true(echoes[2].lines && echoes[2].records && echoes[2].about == 1);
+    assert_int_equal(echoes[3].level, DORA_LEVEL_WARN);
+    assert_true(echoes[3].about == 0 && echoes[3].consumer == 1);
+    assert_true(echoes[4].about == DORA__EVERYBODY && echoes[4].level == 0);
+    assert_true(in[0].echo && in[0].output == 4 && in[0].about == 0);
+    assert_true(in[1].output == 7 && in[2].output == 8 && !in[1].echo);
+    assert_true(in[3].echo && in[3].output == 5 && in[3].about == 0);
+    assert_true(!in[4].echo && in[4].output == 2);
+    assert_true(in[5].echo && in[5].output == 4 && in[5].bit == 2);
+    assert_int_equal(p.plan.outputs[0].subscriber_count, 0);
     fini(&p);
 }
 
@@ -409,7 +452,7 @@ test_plan_of_the_largest_dataflow(void **state)
     assert_int_equal(p.rc, 0);
     check(&p.plan, &roomy);
     assert_true(p.plan.heaps_size <= roomy.address_space / 4);
-    assert_int_equal(p.plan.output_count, 16384);
+    assert_int_equal(p.plan.output_count, 16384 + 4096); /* dora/logs */
     fini(&p);
     free(text);
 }
@@ -421,6 +464,7 @@ main(void)
         cmocka_unit_test(test_plan_of_nothing),
         cmocka_unit_test(test_plan_shares_addresses_among_nodes_in_the_host),
         cmocka_unit_test(test_plan_numbers_nodes_outputs_and_inputs),
+        cmocka_unit_test(test_plan_echoes_of_lines_and_records),
         cmocka_unit_test(test_plan_queue_of_one_and_of_a_million),
         cmocka_unit_test(test_plan_subscribers_have_a_limit),
         cmocka_unit_test(test_plan_many_outputs_share_the_records),

@@ -6,7 +6,7 @@ import time
 
 from harness import FlowTest, Node
 
-TIMEOUT = 0.4
+TIMEOUT = 1  # not too short for a machine with other work
 
 #: Ends the run once it was told to.
 PATIENT = """
@@ -44,7 +44,7 @@ class Health(FlowTest):
         lines = run.lines("sink")
         self.assertEqual([line.split()[0] for line in lines],
                          ["INPUT", "hung", "INPUT_CLOSED", "STOP"])
-        self.assertIn("hung and was killed: for 0.4 s", lines[1])
+        self.assertIn("hung and was killed: for 1 s", lines[1])
         self.assertIn("health_check_timeout", run.out + run.err)
         node = run.node("hung")
         self.assertEqual((node["exit"], node["exit_code"]), ("hung", 9))
@@ -90,7 +90,7 @@ class Health(FlowTest):
             "asks": Node("""
                 import time
                 from dora import Node
-                node, end = Node(), time.monotonic() + 1.6
+                node, end = Node(), time.monotonic() + 2.5
                 while time.monotonic() < end:
                     node.try_recv()
                     time.sleep(0.05)
@@ -99,7 +99,7 @@ class Health(FlowTest):
             "sends": Node("""
                 import time
                 from dora import Node
-                node, end = Node(), time.monotonic() + 1.6
+                node, end = Node(), time.monotonic() + 2.5
                 while time.monotonic() < end:
                     node.send_output("x", b"")
                     time.sleep(0.05)
@@ -118,7 +118,7 @@ class Health(FlowTest):
                 import time
                 from dora import Node
                 node = Node()
-                time.sleep(1.6)
+                time.sleep(2.5)
             """, outputs=["never"]),
         })
         self.assertEqual(run.lines("waits"), ["INPUT_CLOSED", "STOP"])
@@ -145,7 +145,7 @@ class Health(FlowTest):
         self.assertEqual(len(job), 3)  # the guardian, the node
         for pid in job:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(3 * TIMEOUT)
+        time.sleep(2 * TIMEOUT)
         for pid in job[:-1]:
             os.kill(pid, signal.SIGCONT)
         time.sleep(TIMEOUT / 4)
