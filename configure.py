@@ -435,6 +435,7 @@ def pythons_ninja(pythons):
     tests = ["build/%s/test" % p.tag for p in pythons]
     if host:
         tests.append("build/%s/dataflows_inhost.ok" % host.tag)
+        tests.append("build/%s/source_check.ok" % host.tag)
     text += "build build/python: phony %s\n" % " ".join(everything)
     text += "build build/python_test: phony %s\n" % " ".join(tests)
     return text

@@ -1,7 +1,7 @@
 """Makes an interpreter inside the host look to its script like a process.
 
 Runs once in each, before the script, with what inhost_calls.c gives it as
-globals: argv, env, id, program, ident, native_id, stdout, stderr; sleep,
+globals: argv, env, id, program, ident, native_id, stdout, stderr, sound; sleep,
 refuse, registered, acted, leave. What a script may take for its process's and is the host's is
 replaced here; what cannot be is refused.
 """
@@ -19,16 +19,7 @@ from importlib import _bootstrap
 # --- extension modules -----------------------------------------------------
 
 # Of the standard library, each known to work in several interpreters at once.
-SOUND = frozenset("""
-    _asyncio _bisect _blake2 _bz2 _codecs_cn _codecs_hk _codecs_iso2022
-    _codecs_jp _codecs_kr _codecs_tw _contextvars _csv _datetime _decimal
-    _elementtree _hashlib _heapq _hmac _interpchannels _interpqueues
-    _interpreters _json _lsprof _lzma _md5 _multibytecodec _multiprocessing
-    _opcode _pickle _posixshmem _posixsubprocess _queue _random _sha1 _sha2
-    _sha3 _socket _sqlite3 _ssl _statistics _struct _uuid _zoneinfo _zstd array
-    binascii cmath fcntl grp math mmap pyexpat resource select syslog termios
-    unicodedata zlib
-""".split())
+SOUND = frozenset(sound.split())
 
 # The library tries them and does as well without.
 OPTIONAL = frozenset(("readline", "_suggestions"))
@@ -368,6 +359,7 @@ def end(left):
         end_children()
 
 
+guard_extensions()
 own_streams()
 own_descriptors()
 own_environment()
@@ -375,6 +367,5 @@ enter_venv()
 own_script()
 own_exits()
 time.sleep = sleep
-guard_extensions()
 sys.meta_path.insert(0, MenderFinder)
 sys.addaudithook(watch)

@@ -8,6 +8,16 @@
 
 #define GUEST "dora.guest"
 
+/* C code that may be loaded: names, one a line. Written by tests/sound. */
+extern const char dora__inhost_sound[];
+__asm__(".section .rodata\n"
+        ".hidden dora__inhost_sound\n"
+        ".global dora__inhost_sound\n"
+        "dora__inhost_sound:\n"
+        ".incbin \"pyapi/sound.list\"\n"
+        ".byte 0\n"
+        ".previous\n");
+
 static struct dora__guest *
 guest_of(PyObject *capsule)
 {
@@ -151,6 +161,7 @@ dora__inhost_calls(struct dora__guest *g)
          add(dict, "native_id", PyLong_FromLong(g->native_id)) < 0 ||
          add(dict, "stdout", PyLong_FromLong(g->stdout_fd)) < 0 ||
          add(dict, "stderr", PyLong_FromLong(g->stderr_fd)) < 0 ||
+         add(dict, "sound", PyUnicode_FromString(dora__inhost_sound)) < 0 ||
          PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins()) < 0 ||
          add(dict, "__name__", PyUnicode_FromString("dora-inhost")) < 0))
         Py_CLEAR(dict);

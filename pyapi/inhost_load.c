@@ -49,22 +49,29 @@ is_newer(const int a[static 3], const int b[static 3])
     return false;
 }
 
-const struct dora__python_build *
-dora__inhost_build(const struct dora__python_table *table)
+int
+dora__inhost_build(const struct dora__python_table *table,
+                   const struct dora__python_build **ret_build)
 {
     const struct dora__python_build *best = NULL;
     int newest[3] = {0}, version[3];
 
     for (size_t i = 0; i < table->count; i++) {
-        DORA_AUTOFREE char *library = dora__inhost_library(&table->builds[i]);
+        DORA_AUTOFREE char *library = NULL;
 
-        if (library == NULL || !read_version(&table->builds[i], version) ||
-            !is_newer(version, newest) || access(library, R_OK) < 0)
+        if (!read_version(&table->builds[i], version) ||
+            !is_newer(version, newest))
+            continue;
+        library = dora__inhost_library(&table->builds[i]);
+        if (library == NULL)
+            return -ENOMEM;
+        if (access(library, R_OK) < 0)
             continue;
         memcpy(newest, version, sizeof newest);
         best = &table->builds[i];
     }
-    return best;
+    *ret_build = best;
+    return 0;
 }
 
 int

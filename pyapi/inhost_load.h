@@ -6,9 +6,10 @@
 #include "kind.h"
 
 /* The build that runs nodes inside the host: the newest that can and has its
- * dora-inhost.so. Borrowed from the table; NULL: none. */
-const struct dora__python_build *
-dora__inhost_build(const struct dora__python_table *table);
+ * dora-inhost.so. Borrowed from the table; NULL: none. -ENOMEM. */
+DORA_MUST_CHECK
+int dora__inhost_build(const struct dora__python_table *table,
+                       const struct dora__python_build **ret_build);
 /* New string: the build's dora-inhost.so, there or not. NULL: no memory. */
 char *dora__inhost_library(const struct dora__python_build *build);
 

@@ -13,9 +13,10 @@
  * What was asked for, by name or by activating it, is used or refused; only
  * what nobody asked for (the last two) gives way, and `reason` says so.
  *
- * Where: in a process, unless `isolation: interpreter` asks for the host. All
- * nodes there share one build of Python; a node that asks for another one too
- * is refused. */
+ * Where: as `isolation` says, which by itself leaves it to auto.h. All nodes
+ * inside the host share one build of Python; one that asks for the host and for
+ * another Python is refused. */
+#include "auto.h"
 #include "inhost_load.h"
 #include "interpreter.h"
 #include "kind.h"
@@ -39,8 +40,9 @@ struct job {
     char *named;               /* interpreter that the path names, or NULL */
     struct request request;    /* what was asked for */
     struct dora__python found; /* what it is */
-    bool inside;               /* in the host */
-    const char *why_there;     /* or in a process */
+    const struct dora__python_build *host; /* of nodes inside; NULL: none */
+    bool inside;                           /* in the host, not a process; */
+    char *why_there;                       /* why */
 };
 
 static bool
@@ -352,13 +354,19 @@ identify(struct job *job, struct dora_error *err)
 
 /* --- where ---------------------------------------------------------------- */
 
+static bool
+is_script(const struct job *job)
+{
+    return job->script && has_suffix(job->script, ".py");
+}
+
 static int
 enter_host(struct job *job, struct dora_error *err)
 {
-    const struct dora__python_build *build = dora__inhost_build(&job->table);
+    const struct dora__python_build *build = job->host;
     const char *id = job->node->id;
 
-    if (!job->script || !has_suffix(job->script, ".py"))
+    if (!is_script(job))
         return dora__fail(err, EINVAL,
                           "node `%s`: `isolation: interpreter` is for a `path` "
                           "that ends in .py",
@@ -381,21 +389,52 @@ enter_host(struct job *job, struct dora_error *err)
     return give_way(job, build, "the Python of nodes inside the host");
 }
 
+/* What was found out about files, kept where the run keeps it; if it does not,
+ * in *own, which is the caller's to free. NULL: no memory. */
+static struct dora__scan *
+find_scan(const struct dora__site *site, struct dora__scan **own)
+{
+    if (!site->memory)
+        return *own = dora__scan_new(site->directory);
+    if (!*site->memory)
+        *site->memory = dora__scan_new(site->directory);
+    return *site->memory;
+}
+
+static int
+choose_tier(struct job *job)
+{
+    struct dora__scan *own = NULL;
+    const struct dora__auto question = {
+        .node = job->node,
+        .site = job->site,
+        .script = is_script(job) ? job->script : NULL,
+        .build = job->found.build,
+        .host = job->host,
+        .scan = find_scan(job->site, &own),
+    };
+    int result = -ENOMEM;
+
+    if (question.scan)
+        result = dora__auto_inside(&question, &job->why_there);
+    dora__scan_free(own);
+    job->inside = result > 0;
+    return result < 0 ? result : 0;
+}
+
 /* The one place that decides on the tier. */
 static int
 settle(struct job *job, struct dora_error *err)
 {
-    switch (job->node->isolation) {
-    case DORA__ISOLATION_INTERPRETER:
-        job->why_there = "`isolation: interpreter`";
-        return enter_host(job, err);
-    case DORA__ISOLATION_PROCESS:
-        job->why_there = "`isolation: process`";
-        return 0;
-    default:
-        job->why_there = "auto gives every node a process";
-        return 0;
-    }
+    bool inside = job->node->isolation == DORA__ISOLATION_INTERPRETER;
+
+    if (job->node->isolation == DORA__ISOLATION_AUTO)
+        return choose_tier(job);
+    job->why_there =
+        dora__format("`isolation: %s`", inside ? "interpreter" : "process");
+    if (!job->why_there)
+        return -ENOMEM;
+    return inside ? enter_host(job, err) : 0;
 }
 
 /* --- what to execute ------------------------------------------------------ */
@@ -441,6 +480,8 @@ prepare(struct job *job, struct dora__launch *launch, struct dora_error *err)
     if (result == 0)
         result = dora__python_table_load(job->site->libexec, &job->table, err);
     if (result == 0)
+        result = dora__inhost_build(&job->table, &job->host);
+    if (result == 0)
         result = choose(job, err);
     if (result == 0)
         result = identify(job, err);
@@ -468,6 +509,7 @@ resolve(const struct dora__graph_node *node, const struct dora__site *site,
     free(job.named);
     free(job.request.path);
     free(job.request.reason);
+    free(job.why_there);
     dora__python_fini(&job.found);
     dora__python_table_fini(&job.table);
     if (result == 0) {
@@ -480,24 +522,34 @@ resolve(const struct dora__graph_node *node, const struct dora__site *site,
     return result;
 }
 
+static void
+forget(void *memory)
+{
+    dora__scan_free(memory);
+}
+
 const struct dora_kind dora_python = {
     .name = "python",
     .claims = claim,
     .resolve = resolve,
+    .forget = forget,
 };
 
 int
 dora_python_builds(const char *libexec, char **ret_text, struct dora_error *err)
 {
+    const struct dora__python_build *host = NULL;
     struct dora__python_table table;
     struct dora__text text = {0};
     int result = dora__python_table_load(libexec, &table, err);
 
     if (result < 0)
         return result;
+    text.failed = dora__inhost_build(&table, &host) < 0;
     for (size_t i = 0; i < table.count; i++)
-        dora__text_printf(&text, "%s\t%s\t%s\n", table.builds[i].version,
-                          table.builds[i].base, table.builds[i].program);
+        dora__text_printf(&text, "%s\t%s\t%s%s\n", table.builds[i].version,
+                          table.builds[i].base, table.builds[i].program,
+                          &table.builds[i] == host ? "\tinside" : "");
     dora__python_table_fini(&table);
     if (text.failed) {
         free(text.text);

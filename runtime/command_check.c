@@ -21,6 +21,7 @@ command_options(const struct command *command)
         .allow_shell = command->allow_shell,
         .exit_when_nodes_finish = command->exit_when_nodes_finish,
         .say_faults = true,
+        .auto_inside = true,
     };
 }
 
@@ -175,7 +176,8 @@ command_node(const struct command *command)
 
 /* --- version -------------------------------------------------------------- */
 
-/* The table of builds, a line each: version, interpreter, dora-python. */
+/* The table of builds, a line each: version, interpreter, dora-python; and
+ * whether it runs nodes inside. */
 static void
 print_builds(char *table)
 {
@@ -185,10 +187,12 @@ print_builds(char *table)
     while ((line = strsep(&table, "\n"))) {
         const char *version = strsep(&line, "\t");
         const char *base = strsep(&line, "\t");
+        const char *program = strsep(&line, "\t");
 
-        if (!base || !line)
+        if (!base || !program)
             continue;
-        (void)printf("Python %-8s %s, by %s%s\n", version, base, line,
+        (void)printf("Python %-8s %s, by %s%s%s\n", version, base, program,
+                     line ? " or inside dora-run" : "",
                      first ? " (where nothing else is asked for)" : "");
         first = false;
     }
@@ -202,7 +206,6 @@ command_version(const struct command *command)
 
     (void)printf("dora-run %s, memory layout %u\n", DORA_VERSION,
                  dora_layout_version());
-    (void)printf("in-host interpreters: none, nodes are processes\n");
     if (!command->libexec) {
         (void)printf("helper programs: not found beside dora-run\n");
         return STATUS_OK;

@@ -98,8 +98,9 @@ struct dora_kind;
 extern DORA_API const struct dora_kind dora_python;
 
 /* The Pythons that nodes can run on, in order of preference, one per line:
- * "3.11.2<TAB>/usr/bin/python3.11<TAB>/usr/libexec/.../dora-python". `libexec`
- * is the directory of the helper programs. New text, freed with free(). */
+ * "3.13.0<TAB>/usr/bin/python3.13<TAB>/usr/libexec/.../dora-python", and
+ * "<TAB>inside" after the one that runs nodes inside the host. `libexec` is the
+ * directory of the helper programs. New text, freed with free(). */
 DORA_API int dora_python_builds(const char *libexec, char **ret_text,
                                 struct dora_error *err);
 
@@ -126,9 +127,12 @@ struct dora_options {
     bool allow_shell;       /* run `path: shell` nodes */
     bool no_files;          /* write no out/<id>/ logs */
     int exit_when_nodes_finish; /* 0: as the file says; 1: yes; -1: no */
-    bool say_faults; /* once a Python runs in this process, catch SIGSEGV and
-                        its like: standard error gets the name of the node that
-                        crashed, and where, before the process dies of it */
+    bool say_faults;  /* once a Python runs in this process, catch SIGSEGV and
+                         its like: standard error gets the name of the node that
+                         crashed, and where, before the process dies of it */
+    bool auto_inside; /* `isolation: auto`, the default, may run a Python node
+                         inside this process; else only those do that ask by
+                         `isolation: interpreter` */
 };
 
 struct dora_dataflow;

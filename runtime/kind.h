@@ -13,6 +13,9 @@ struct dora__site {
     const char *python;    /* interpreter for nodes that name none, or NULL */
     const char *const *environment; /* "K=V"..., what nodes inherit */
     bool allow_shell;               /* `path: shell` may run */
+    bool auto_inside; /* `isolation: auto` may choose the inside of the host */
+    void **memory;    /* what the kind keeps from one node to the next, at first
+                         NULL; or NULL: nothing is kept */
 };
 
 struct dora__guest_class;
@@ -102,6 +105,7 @@ struct dora_kind {
     int (*resolve)(const struct dora__graph_node *node,
                    const struct dora__site *site,
                    struct dora__launch *ret_launch, struct dora_error *err);
+    void (*forget)(void *memory); /* frees it; NULL: there never is any */
 };
 
 void dora__launch_fini(struct dora__launch *launch);

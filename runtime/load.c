@@ -76,16 +76,41 @@ warn_of_ignored(const struct dora_dataflow *flow,
 
 /* --- nodes --------------------------------------------------------------- */
 
-static const struct dora_kind *
-kind_of(const struct dora_dataflow *flow, const struct dora__graph_node *node,
-        const struct dora__site *site)
+static size_t
+count_kinds(const struct dora_dataflow *flow)
 {
-    const struct dora_kind *const *kinds = flow->options.kinds;
+    size_t count = 0;
 
-    for (; kinds != NULL && *kinds != NULL; kinds++)
-        if ((*kinds)->claims(node, site))
-            return *kinds;
-    return &dora__executable;
+    while (flow->options.kinds != NULL && flow->options.kinds[count] != NULL)
+        count++;
+    return count;
+}
+
+/* Asks the kinds in turn; `memories` has one for each. */
+static int
+resolve_by_kind(const struct dora_dataflow *flow,
+                const struct dora__graph_node *node, struct dora__site site,
+                void **memories, struct dora__launch *ret_launch,
+                struct dora_error *err)
+{
+    const struct dora_kind *kind = &dora__executable;
+
+    for (size_t i = 0; i < count_kinds(flow); i++)
+        if (flow->options.kinds[i]->claims(node, &site)) {
+            kind = flow->options.kinds[i];
+            site.memory = &memories[i];
+            break;
+        }
+    return kind->resolve(node, &site, ret_launch, err);
+}
+
+static void
+forget(const struct dora_dataflow *flow, void **memories)
+{
+    for (size_t i = 0; memories != NULL && i < count_kinds(flow); i++)
+        if (flow->options.kinds[i]->forget != NULL)
+            flow->options.kinds[i]->forget(memories[i]);
+    free(memories);
 }
 
 static int
@@ -112,7 +137,7 @@ resolve_dynamic(const struct dora__member *member, struct dora__launch *launch)
 
 static int
 resolve(struct dora_dataflow *flow, struct dora__member *member,
-        const struct dora__site *site, struct dora_error *err)
+        const struct dora__site *site, void **memories, struct dora_error *err)
 {
     const struct dora__graph_node *node = member->node;
 
@@ -122,45 +147,64 @@ resolve(struct dora_dataflow *flow, struct dora__member *member,
     member->is_dynamic = dora__graph_is_dynamic(node);
     if (member->is_dynamic)
         return resolve_dynamic(member, &member->launch);
-    return kind_of(flow, node, site)->resolve(node, site, &member->launch, err);
+    return resolve_by_kind(flow, node, *site, memories, &member->launch, err);
+}
+
+/* One node. What it complains of goes to *err if that is still empty. */
+static int
+make_member(struct dora_dataflow *flow, uint32_t number,
+            const struct dora__site *site, void **memories,
+            struct dora_error *err)
+{
+    struct dora__member *member = &flow->members[number];
+    struct dora__graph_node *node = &flow->graph.nodes[number];
+    struct dora_error problem = {""};
+    int code;
+
+    member->number = number;
+    member->node = node;
+    member->process_fd = -1;
+    member->outputs[0] = member->outputs[1] = DORA__OUTPUT_NONE;
+    member->journal = DORA__JOURNAL_FILE_NONE;
+    code = resolve(flow, member, site, memories, &problem);
+    if (code < 0) {
+        complain(flow, false, node->path_mark, problem.text, err);
+        return code;
+    }
+    node->isolation = member->launch.load != NULL ? DORA__ISOLATION_INTERPRETER
+                                                  : DORA__ISOLATION_PROCESS;
+    warn_of_ignored(flow, member);
+    return 0;
 }
 
 static int
 make_members(struct dora_dataflow *flow, struct dora_error *err)
 {
     const struct dora_options *o = &flow->options;
-    struct dora__site site = {
+    const struct dora__site site = {
         .libexec = o->libexec,
         .directory = flow->directory,
         .python = o->python,
         .environment = (const char *const *)environ,
         .allow_shell = o->allow_shell,
+        .auto_inside = o->auto_inside,
     };
+    void **memories = calloc(count_kinds(flow) + 1, sizeof *memories);
     int result = 0;
 
     flow->members = calloc(flow->graph.node_count + 1, sizeof *flow->members);
-    if (flow->members == NULL)
+    if (flow->members == NULL || memories == NULL) {
+        free(memories);
         return dora__fail(err, ENOMEM, "out of memory");
+    }
     flow->member_count = (uint32_t)flow->graph.node_count;
     for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-        struct dora_error problem = {""};
-        int code;
+        int code = make_member(flow, i, &site, memories, err);
 
-        member->number = i;
-        member->node = &flow->graph.nodes[i];
-        member->process_fd = -1;
-        member->outputs[0] = member->outputs[1] = DORA__OUTPUT_NONE;
-        member->journal = DORA__JOURNAL_FILE_NONE;
-        code = resolve(flow, member, &site, &problem);
-        if (code < 0) {
-            complain(flow, false, member->node->path_mark, problem.text,
-                     result == 0 ? err : NULL);
+        if (code < 0)
             result = code == -ENOMEM ? -ENOMEM : -EINVAL;
-        }
-        if (code == 0)
-            warn_of_ignored(flow, member);
     }
+    forget(flow, memories);
     return result;
 }
 
@@ -294,18 +338,22 @@ build(struct dora_dataflow *flow, const char *text, size_t size,
     };
     struct dora__machine machine;
     int code = dora__graph_load(text, size, &context, &flow->graph, err);
+    int planned;
 
     if (code < 0)
         return code;
     code = apply_options(flow, err);
     if (code < 0)
         return code;
-    dora__machine_read(&machine);
-    code = dora__plan_make(&flow->graph, &machine, &context, &flow->plan, err);
-    if (code < 0)
-        return code;
     code = make_members(flow, err);
-    return code < 0 ? code : check_memory(flow, machine.memory, err);
+    if (code == -ENOMEM)
+        return code;
+    dora__machine_read(&machine);
+    planned = dora__plan_make(&flow->graph, &machine, &context, &flow->plan,
+                              code < 0 ? NULL : err);
+    if (code < 0 || planned < 0)
+        return code < 0 ? code : planned;
+    return check_memory(flow, machine.memory, err);
 }
 
 /* Takes `file` and `directory`, which may be NULL for want of memory. */

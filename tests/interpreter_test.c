@@ -277,6 +277,11 @@ test_interpreter_builds_are_listed(void **state)
     assert_int_equal(dora_python_builds(world->libexec, &text, &world->err), 0);
     assert_string_equal(text, expected);
     free(text);
+    make_file(world, "libexec/dora-inhost.so", 0644, "");
+    assert_int_equal(dora_python_builds(world->libexec, &text, &world->err), 0);
+    assert_non_null(strstr(text, "libexec/two\tinside\n"));
+    assert_null(strstr(text, "libexec/one\tinside"));
+    free(text);
     assert_int_equal(dora_python_builds("/nowhere", &text, &world->err),
                      -ENOENT);
 }

@@ -131,6 +131,45 @@ test_launcher_host_takes_nodes_of_its_own_python(void **state)
     assert_string_equal(world->launch.tier, "process");
 }
 
+static void
+test_launcher_auto_chooses_by_the_node(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+    struct dora__graph_env env = {(char *)"LC_ALL", (char *)"C"};
+
+    make_file(world, "libexec/dora-inhost.so", 0644, "");
+    set_variable(world, "PATH", below(world, "base2"));
+    make_link(world, "base2/python3", "base2/python3.13");
+    assert_runs(world, &node, "libexec/two", "base2/python3");
+    assert_reason(world, "auto: this program has nodes inside when they ask");
+    world->site.auto_inside = true;
+    assert_runs(world, &node, "libexec/two", "base2/python3");
+    assert_string_equal(world->launch.tier, "interpreter");
+    assert_reason(world, "auto: it keeps to modules");
+    node.restart_policy = DORA__RESTART_ALWAYS;
+    assert_runs(world, &node, "libexec/two", "base2/python3");
+    assert_string_equal(world->launch.tier, "process");
+    assert_reason(world, "auto: `restart_policy`");
+    node = node_of("node.py", "../base2/python3.13");
+    assert_runs(world, &node, "libexec/two", "flow/../base2/python3.13");
+    assert_reason(world, "auto: `python` is given");
+    node = node_of("node.py", NULL);
+    node.env = &env;
+    node.env_count = 1;
+    assert_runs(world, &node, "libexec/two", "base2/python3");
+    assert_reason(world, "auto: C code reads its LC_ALL");
+    node = node_of("node.py", NULL);
+    make_file(world, "flow/node.py", 0644, "\nimport numpy\n");
+    assert_runs(world, &node, "libexec/two", "base2/python3");
+    assert_string_equal(world->launch.tier, "process");
+    assert_reason(world, "auto: node.py:2: import numpy");
+    make_file(world, "flow/node.py", 0644, "");
+    world->site.python = below(world, "base1/python3");
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+    assert_reason(world, "auto: inside there is Python");
+}
+
 int
 main(void)
 {
@@ -140,6 +179,7 @@ main(void)
         IN_WORLD(test_launcher_as_path_takes_its_arguments),
         IN_WORLD(test_launcher_script_that_is_missing_is_said),
         IN_WORLD(test_launcher_host_takes_nodes_of_its_own_python),
+        IN_WORLD(test_launcher_auto_chooses_by_the_node),
     };
 
     (void)alarm(120);

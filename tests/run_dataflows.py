@@ -32,6 +32,16 @@ def facts(python):
     return tuple(map(int, text[:3])), text[3]
 
 
+def is_inside(dora_run, python):
+    """Whether nodes of this Python can run inside dora-run."""
+    text = subprocess.run(
+        [dora_run, "--version"], check=True, capture_output=True, text=True
+    ).stdout
+    path = os.path.realpath(python)
+    return any(f" {path}, " in line and " inside dora-run" in line
+               for line in text.splitlines())
+
+
 def has_numpy(python):
     return not subprocess.run(
         [python, "-I", "-c", "import numpy"], capture_output=True
@@ -132,6 +142,7 @@ def main():
         return 0
 
     settings.version, _ = facts(settings.python)
+    settings.inside = is_inside(settings.dora_run, settings.python)
     settings.numpy_python = find_numpy(
         settings.python, os.path.dirname(settings.dora_run)
     )

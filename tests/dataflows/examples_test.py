@@ -19,21 +19,30 @@ class Examples(FlowTest):
         directory = os.path.dirname(python or settings.python)
         env = {"PATH": directory + ":" + os.environ["PATH"]}
         code = how.pop("code", 0)
-        run = self.ended(self.start_file(path, env=env, **how), code)
+        run = self.ended(self.start_file(path, python=None, env=env, **how), code)
         run.directory = os.path.join(self.directory, "dataflows")
         return run
+
+    def assert_tier(self, run, *nodes):
+        """Nobody asked, so it is where `auto` puts what may run anywhere."""
+        expected = "interpreter" if settings.inside else "process"
+        for node in nodes:
+            self.assertEqual(run.node(node)["tier"], expected, run)
 
     def test_zero_copy(self):
         run = self.run_example("zero_copy.yml")
         self.assertEqual(run.lines("receiver")[-1], "4 messages, every byte right")
         self.assertEqual(run.node("sender")["copied_bytes"], 0)
         self.assertEqual(run.node("receiver")["copied_bytes"], 0)
+        self.assert_tier(run, "sender", "receiver")
 
     def test_zero_copy_numpy(self):
         if settings.numpy_python is None:
             self.skipTest("no NumPy for this Python")
         run = self.run_example("zero_copy_numpy.yml", settings.numpy_python)
         self.assertEqual(run.lines("receiver")[-1], "8 arrays, every byte right")
+        for node in ("sender", "receiver"):
+            self.assertEqual(run.node(node)["tier"], "process")
 
     def test_zero_copy_numpy_without_numpy_says_what_to_do(self):
         if settings.numpy_python == settings.python:
@@ -51,6 +60,7 @@ class Examples(FlowTest):
         self.assertRegex(lines[-1], r"watched for \d+ seconds")
         for node in ("sample", "statistics", "watch"):
             self.assertEqual(run.node(node)["exit"], "success")
+        self.assert_tier(run, "sample", "statistics", "watch")
 
 
 class Embedding(FlowTest):

@@ -45,6 +45,7 @@ class settings:
     numpy_python = None  # an interpreter of the same build that has NumPy
     version = (3, 11)
     isolation = None
+    inside = False  # this Python runs nodes inside dora-run
     patience = 1.0  # factor on every deadline
     long = 0.0  # seconds that a long form lasts; 0: the short forms are run
 
@@ -57,6 +58,13 @@ def has_long_form(test):
     """Marks what `ninja soak` runs: longer, larger, otherwise the same."""
     test.has_long_form = True
     return test
+
+
+def tier():
+    """Where a node runs that nothing speaks against running inside."""
+    if settings.isolation not in (None, "auto"):
+        return settings.isolation
+    return "interpreter" if settings.inside else "process"
 
 
 class Node:
@@ -230,16 +238,17 @@ class FlowTest(unittest.TestCase):
                 self.write(f"{name}.py", node.script)
                 keys.setdefault("path", f"{name}.py")
             if str(keys.get("path", "")).endswith(".py"):
-                keys.setdefault("python", self.interpreter(node))
+                if node.numpy:
+                    keys.setdefault("python", self.interpreter(node))
                 if settings.isolation:
                     keys.setdefault("isolation", settings.isolation)
             described.append({"id": name, **keys})
         return self.write("flow.yml", json.dumps({"nodes": described, **top}, indent=1))
 
     def interpreter(self, node):
-        if node.numpy and settings.numpy_python is None:
+        if settings.numpy_python is None:
             self.skipTest("no NumPy for this Python")
-        return settings.numpy_python if node.numpy else settings.python
+        return settings.numpy_python
 
     # --- running ---------------------------------------------------------
 
@@ -267,10 +276,13 @@ class FlowTest(unittest.TestCase):
         )
 
     def start_file(
-        self, path, *, args=(), under=(), env=None, timeout=60, popen=None
+        self, path, *, python="", args=(), under=(), env=None, timeout=60, popen=None
     ):
+        """`python` None: which one is left to dora-run."""
         report = os.path.join(self.directory, "report.json")
         command = [*under, settings.dora_run, *args, "--report", report, path]
+        if python is not None:
+            command += ["--python", python or settings.python]
         return Running(
             self.directory,
             command,
@@ -291,6 +303,8 @@ class FlowTest(unittest.TestCase):
 
     def command(self, *args, timeout=20, **popen):
         """dora-run with other arguments; returns CompletedProcess."""
+        if args and args[0] == "check":
+            args += ("--python", settings.python)
         return subprocess.run(
             [settings.dora_run, *args],
             cwd=self.directory,

@@ -85,7 +85,6 @@ class Surroundings(FlowTest):
             nodes:
               - id: node
                 path: {script}
-                python: {settings.python}
                 env: {{BOTH: node}}
         """)
         run = self.ended(self.start_file(path))
@@ -161,7 +160,7 @@ class Interpreter(FlowTest):
         for name in ("by_key", "by_path"):
             self.assertEqual(run.lines(name), [f"{venv} venv True"])
         path = self.write("flow.yml", "nodes:\n  - id: node\n    path: script.py\n")
-        run = self.ended(self.start_file(path, env={"VIRTUAL_ENV": venv}))
+        run = self.ended(self.start_file(path, python=None, env={"VIRTUAL_ENV": venv}))
         self.assertEqual(run.lines("node"), [f"{venv} venv True"])
 
     def test_module_form(self):
