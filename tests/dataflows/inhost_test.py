@@ -3,7 +3,6 @@ what cannot be is refused or moves it to a process, and its end is its own."""
 
 import os
 import signal
-import signal
 import textwrap
 import unittest
 
