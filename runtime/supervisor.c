@@ -13,6 +13,7 @@
  *   3. The run is over when every member is; only then the guardian is
  *      dismissed, which kills what the nodes have left behind. */
 #include "echo.h"
+#include "strays.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -182,7 +183,8 @@ clear_counter(int fd)
     (void)!read(fd, &count, sizeof count);
 }
 
-/* It was killed, or the machine took it; PDEATHSIG has killed the nodes. */
+/* It was killed, or the machine took it; PDEATHSIG has killed the nodes, but
+ * not what they have started. */
 static void
 lose_guardian(struct dora_dataflow *flow)
 {
@@ -193,6 +195,7 @@ lose_guardian(struct dora_dataflow *flow)
                    "dora-guardian has ended unexpectedly, and its processes "
                    "with it");
     dora__guardian_reap(&flow->guardian);
+    dora__strays_kill(flow->id);
     dora__ladder_stop(flow);
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
@@ -420,6 +423,11 @@ begin(struct dora_dataflow *flow)
 
     if (flow->complaint.text[0] != 0)
         dora__flow_say(flow, DORA_LEVEL_WARN, NULL, "%s", flow->complaint.text);
+    if (flow->guardian.pid > 0 && access("/proc/self/stat", R_OK) < 0)
+        dora__flow_say(flow, DORA_LEVEL_WARN, NULL,
+                       "without /proc, programs that nodes start in a session "
+                       "or process group of their own are not found at the "
+                       "end, and go on running");
     for (uint32_t i = 0; i < flow->member_count; i++) {
         const struct dora__graph_node *node = flow->members[i].node;
 

@@ -3,7 +3,6 @@ named."""
 
 import os
 import resource
-import signal
 import time
 
 from harness import (FlowTest, Node, TEXT_SINK, either, has_long_form, settings,
@@ -197,35 +196,7 @@ class CannotStart(FlowTest):
         self.assertIn("bad", run.err)
 
 
-class Neighbours(FlowTest):
-    def test_many_runs_of_one_file_at_once(self):
-        """T37: nothing is shared but the directory; some are killed."""
-        path = self.write_flow({
-            "source": Node("""
-                import os
-                from dora import Node
-                node = Node()
-                for n in range(200):
-                    node.send_output("x", os.environ["WHO"].encode())
-            """, outputs=["x"]),
-            "sink": Node("""
-                import os
-                from dora import Node
-                got = {bytes(e["value"]).decode() for e in Node() if e["type"] == "INPUT"}
-                print(got == {os.environ["WHO"]})
-            """, inputs={"x": {"source": "source/x", "queue_policy": "backpressure"}}),
-        })
-        runs = [
-            self.start_file(path, env={"WHO": str(n)}, timeout=60) for n in range(12)
-        ]
-        for run in runs[::4]:
-            run.signal(signal.SIGKILL)
-        for number, running in enumerate(runs):
-            run = running.finish()
-            if number % 4:
-                self.assertEqual(run.code, 0, run)
-                self.assertIn("sink: True", run.out)
-
+class Descriptors(FlowTest):
     def test_few_descriptors_are_needed(self):
         """T16: the number of them does not grow with edges and messages."""
         run = self.flow({
