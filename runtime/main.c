@@ -8,6 +8,24 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+
+/* This program's file: new, or NULL. Without /proc it is what was executed. */
+static char *
+own_file(void)
+{
+    char program[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+    const char *executed;
+
+    if (size >= 0) {
+        program[size] = '\0';
+        return strdup(program);
+    }
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel's way to say it */
+    executed = (const char *)getauxval(AT_EXECFN);
+    return executed ? realpath(executed, NULL) : NULL;
+}
 
 /* The helper programs lie beside this one where it was built, and in
  * ../libexec/dora-run where it was installed, wherever that is. */
@@ -15,14 +33,9 @@ static char *
 find_libexec(void)
 {
     static const char *const places[] = {"", "/../libexec/dora-run"};
-    char program[PATH_MAX];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
-    char *slash;
+    DORA_AUTOFREE char *program = own_file();
+    char *slash = program ? strrchr(program, '/') : NULL;
 
-    if (size < 0)
-        return NULL;
-    program[size] = '\0';
-    slash = strrchr(program, '/');
     if (!slash)
         return NULL;
     *slash = '\0';

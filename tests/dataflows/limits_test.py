@@ -205,17 +205,19 @@ class Memory(LimitTest):
         self.assertEqual(run.lines("sink")[-1], "True", run)
 
 
+def own_namespace(kind):
+    """A command that executes the rest of its line in one of its own."""
+    for options in ([kind], ["-r", kind]):
+        if not subprocess.run(
+            ["unshare", *options, "true"], capture_output=True
+        ).returncode:
+            return ["unshare", *options]
+    raise unittest.SkipTest("no namespace can be made")
+
+
 def own_mounts(commands):
     """Executes the rest of its line after `commands`, which may mount."""
-    for options in (["-m"], ["-r", "-m"]):
-        if not subprocess.run(
-            ["unshare", *options, "mount", "-t", "tmpfs", "none", "/mnt"],
-            capture_output=True,
-        ).returncode:
-            return [
-                "unshare", *options, "sh", "-ec", f'{commands}\nexec "$@"', "sh"
-            ]
-    raise unittest.SkipTest("may not mount anything")
+    return [*own_namespace("-m"), "sh", "-ec", f'{commands}\nexec "$@"', "sh"]
 
 
 class Places(LimitTest):
@@ -263,6 +265,28 @@ class Places(LimitTest):
                 self.assertEqual(run.returncode, 0, run)
                 self.assertIn("cannot write logs to", run.stdout + run.stderr)
                 self.assertIn("keeper0: got 300 0", run.stdout)
+
+    def test_without_proc(self):
+        """What needs it is said; all else works."""
+        run = self.flow(graph(1), under=own_mounts("umount -l /proc"))
+        self.assertEqual(self.assert_works(run), 300)
+        if not settings.isolation:
+            self.assertIn("without /proc", run.out + run.err)
+
+    def test_without_network(self):
+        self.assert_runs(under=own_namespace("-n"))
+
+    def test_without_rights(self):
+        """As nobody, whose home does not exist."""
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if os.geteuid() != 0:
+            self.skipTest("so are all tests here")
+        if subprocess.run(
+            [*nobody, settings.python, "-c", ""], capture_output=True
+        ).returncode:
+            self.skipTest("this Python is not for everybody")
+        os.chown(self.directory, 65534, 65534)
+        self.assert_runs(under=nobody, env={"HOME": "/nonexistent"})
 
 
 if __name__ == "__main__":
