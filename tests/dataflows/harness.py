@@ -24,6 +24,7 @@ decided by `settings`, so that the same tests serve all of them.
 import glob
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -317,14 +318,31 @@ class FlowTest(unittest.TestCase):
         )
 
     def tell(self, name):
-        """Meets probe.hear(name) of a node."""
+        """Meets probe.hear(name) of a node; it is an error if that has ended."""
+        deadline = time.monotonic() + 20 * settings.patience
+        while True:
+            try:
+                return os.close(os.open(self._fifo(name), os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:  # ENXIO: nobody hears yet
+                self.assertLess(time.monotonic(), deadline, f"nobody heard {name!r}")
+                time.sleep(0.01)
+
+    def hear(self, name, timeout=20):
+        """Meets probe.tell(name) of a node."""
+        end = os.open(self._fifo(name), os.O_RDONLY | os.O_NONBLOCK)
+        ready = select.poll()
+        ready.register(end, select.POLLIN)
+        heard = ready.poll(1000 * timeout * settings.patience)
+        os.close(end)
+        self.assertTrue(heard, f"never told {name!r}")
+
+    def _fifo(self, name):
         path = os.path.join(self.directory, f"{name}.fifo")
         try:
             os.mkfifo(path)
         except FileExistsError:
             pass
-        with open(path, "w"):
-            pass
+        return path
 
     def compiled(self, source):
         """A shared library of the C source, among the scripts."""

@@ -150,25 +150,22 @@ class CannotStart(FlowTest):
 
     def test_two_that_fail_are_two_failures(self):
         """Also the one that failed when nobody could join any more."""
-        run = self.flow({
+        running = self.start({
             "first": Node("""
-                import os
-                with open("pid.new", "w") as file:
-                    file.write(str(os.getpid()))
-                os.rename("pid.new", "pid")
+                from probe import hear
+                hear("second is there")
                 raise SystemExit(1)
-            """, isolation="process"),
+            """),
             "second": Node("""
-                import os, time
-                while not os.path.exists("pid"):
-                    time.sleep(0.01)
-                pid = open("pid").read()
-                while os.path.exists(f"/proc/{pid}"):
-                    time.sleep(0.01)
-                time.sleep(0.3)    # first's end is known
+                from probe import hear, tell
+                tell("second is there")
+                hear("first's end is known")
                 raise SystemExit(3)
             """),
-        }, code=1)
+        })
+        running.expect("first: exited with code 1")
+        self.tell("first's end is known")
+        run = self.ended(running, 1)
         self.assertIn("Node `first` failed: exited with code 1", run.err)
         self.assertIn("Node `second` failed: exited with code 3", run.err)
         self.assertEqual(run.node("second")["exit"], "code")

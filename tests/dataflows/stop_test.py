@@ -304,6 +304,7 @@ class Signals(FlowTest):
         """Messages, ticks and waits need nothing of dora-run."""
         relay = """
             from dora import Node
+            from probe import tell
             node = Node()
             print("ready")
             count = 0
@@ -313,7 +314,7 @@ class Signals(FlowTest):
                     if "o" in node.node_config()["outputs"]:
                         node.send_output("o", b"%d" % count)
                     elif count == int(bytes(event["value"])) == 50:
-                        open("fifty", "w").close()
+                        tell("fifty")
         """
         running = self.start({
             "source": Node(relay, inputs={"t": "dora/timer/millis/50"}, outputs=["o"],
@@ -323,10 +324,7 @@ class Signals(FlowTest):
         })
         running.expect("ready", 2)
         running.signal(signal.SIGSTOP)
-        deadline = time.monotonic() + 20 * settings.patience
-        while not os.path.exists(os.path.join(self.directory, "fifty")):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        self.hear("fifty")
         running.signal(signal.SIGCONT)
         running.signal()
         self.ended(running)
@@ -429,19 +427,22 @@ class NaturalEnd(FlowTest):
         self.assertIn("straggler", run.err)
 
     def test_one_failure_does_not_stop_the_others(self):
-        run = self.flow({
+        running = self.start({
             "bad": Node("""
                 from dora import Node
                 Node()
                 raise ValueError("broken on purpose")
             """),
             "good": Node("""
-                import time
                 from dora import Node
+                from probe import hear
                 node = Node()
-                time.sleep(0.5)
+                hear("failed")
                 print("finished")
             """),
-        }, code=1)
+        })
+        running.expect("bad: exited with code 1")
+        self.tell("failed")
+        run = self.ended(running, 1)
         self.assertEqual(run.lines("good"), ["finished"])
         self.assertIn("broken on purpose", run.err)
