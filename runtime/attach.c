@@ -105,7 +105,7 @@ describe(const struct dora__attachment *attachment, char **ret_config,
     if (fstat(attachment->control_fd, &status) < 0)
         return dora__fail(err, errno, "cannot attach: %s", strerror(errno));
     code = dora__segment_map(attachment->control_fd, 0, (size_t)status.st_size,
-                             false, &memory, err);
+                             DORA__RIGHTS_READ, &memory, err);
     if (code < 0)
         return code;
     *ret_config = node_config(memory, attachment->node);
