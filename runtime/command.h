@@ -12,6 +12,7 @@ enum verb {
     VERB_CHECK,
     VERB_GRAPH,
     VERB_NODE,
+    VERB_LOGS,
     VERB_HELP,
     VERB_VERSION,
 };
@@ -21,7 +22,8 @@ enum verb {
 struct command {
     enum verb verb;
     const char *file;
-    const char *node, *run;        /* of VERB_NODE */
+    const char *node, *run;        /* of VERB_NODE and VERB_LOGS */
+    bool follow;                   /* of VERB_LOGS */
     const char **script;           /* the same: with its arguments */
     const char *report;            /* NULL: none */
     int64_t stop_after_ns;         /* -1: never */
@@ -57,6 +59,7 @@ int command_run(const struct command *command);
 int command_check(const struct command *command);
 int command_graph(const struct command *command);
 int command_node(const struct command *command);
+int command_logs(const struct command *command);
 int command_version(const struct command *command);
 
 /* What is said while a dataflow runs: whom it waits for, and who loses

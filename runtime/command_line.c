@@ -9,6 +9,7 @@
 
 const char command_usage[] =
     "usage: dora-run FILE | check FILE | graph FILE   [options]\n"
+    "       dora-run logs [FILE] [--id NODE] [--follow]\n"
     "       dora-run node --id NODE SCRIPT.py [arguments]\n"
     "       dora-run --help\n";
 
@@ -20,6 +21,9 @@ const char command_help[] =
     "    dora-run check FILE     say what is wrong with it, and for each node\n"
     "                            what would run it and why; starts nothing\n"
     "    dora-run graph FILE     print it as a Mermaid flowchart\n"
+    "    dora-run logs [FILE]    show what the nodes of its last run have "
+    "printed,\n"
+    "                            or of the last run in this directory\n"
     "    dora-run node --id N SCRIPT.py [arguments]\n"
     "                            be node N, which has `path: dynamic`, of the\n"
     "                            dataflow that runs from this directory\n"
@@ -57,6 +61,17 @@ const char command_help[] =
     "    --log-level L           show lines of level L and worse only: error,\n"
     "                            warn, info, debug, trace; stdout (default): "
     "all\n"
+    "\n"
+    "Options of logs:\n"
+    "    --id NODE               only what this node printed\n"
+    "    --log-level L           only level L and worse\n"
+    "    --follow                go on until the run is over\n"
+    "    --run ID                another run: an id as in out/ID, or part of "
+    "it\n"
+    "    For example, what went wrong last time, and what a run that is under\n"
+    "    way says from now on:\n"
+    "        dora-run logs hello.yml --log-level warn\n"
+    "        dora-run logs hello.yml --id clock --follow\n"
     "\n"
     "Options of node, before the script:\n"
     "    --id NODE               the node to be\n"
@@ -284,6 +299,7 @@ enum option {
     OPTION_SHELL,
     OPTION_ID,
     OPTION_RUN,
+    OPTION_FOLLOW,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_COUNT,
@@ -295,8 +311,8 @@ static const char *const option_names[OPTION_COUNT + 1] = {
     "--python",     "--isolation",
     "--env",        "--allow-shell-nodes",
     "--id",         "--run",
-    "--help",       "--version",
-    NULL,
+    "--follow",     "--help",
+    "--version",    NULL,
 };
 
 /* What the value of an option is, for its complaint; NULL: it takes none. */
@@ -341,6 +357,9 @@ set_option(struct command *command, enum option option, const char *value)
     case OPTION_RUN:
         command->run = value;
         return *value ? 0 : -EINVAL;
+    case OPTION_FOLLOW:
+        command->follow = true;
+        return 0;
     case OPTION_HELP:
         command->verb = VERB_HELP;
         return 0;
@@ -400,7 +419,8 @@ parse_option(char ***at, struct command *command, struct dora_error *err)
 
 /* --- the whole line ------------------------------------------------------- */
 
-static const char *const verbs[] = {"run", "check", "graph", "node", NULL};
+static const char *const verbs[] = {"run",  "check", "graph",
+                                    "node", "logs",  NULL};
 
 /* `node`: the words after it are the script and what is its own. */
 static int
@@ -420,6 +440,17 @@ parse_node(const char **words, struct command *command, struct dora_error *err)
 }
 
 static int
+parse_logs(const char **words, struct command *command, struct dora_error *err)
+{
+    command->verb = VERB_LOGS;
+    command->file = words[0];
+    if (words[0] && words[1])
+        return dora__fail(err, EINVAL, "one file at a time: `%s` is too many",
+                          words[1]);
+    return 0;
+}
+
+static int
 parse_words(const char **words, struct command *command, struct dora_error *err)
 {
     static const enum verb values[] = {VERB_RUN, VERB_CHECK, VERB_GRAPH};
@@ -428,9 +459,14 @@ parse_words(const char **words, struct command *command, struct dora_error *err)
 
     if (first && !strcmp(first, "node"))
         return parse_node(words + 1, command, err);
-    if (command->node || command->run)
-        return dora__fail(err, EINVAL, "%s is for `dora-run node`",
-                          command->node ? "--id" : "--run");
+    if (first && !strcmp(first, "logs"))
+        return parse_logs(words + 1, command, err);
+    if (command->node || command->run || command->follow)
+        return dora__fail(err, EINVAL, "%s is for `dora-run %s`",
+                          command->node  ? "--id"
+                          : command->run ? "--run"
+                                         : "--follow",
+                          command->follow ? "logs" : "node");
     for (size_t i = 0; first && i < DORA_COUNT(values); i++)
         if (!strcmp(first, verbs[i])) {
             command->verb = values[i];

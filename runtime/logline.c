@@ -24,6 +24,8 @@ struct slice {
 /* Of a string: what is between the quotes. */
 struct found {
     struct slice level, timestamp, message, target, fields;
+    struct slice node, stream; /* of a journal's line */
+    bool stored;               /* it is one */
 };
 
 static const char *const level_names[] = {
@@ -216,11 +218,19 @@ is_key(const struct slice *key, const char *name)
 static struct slice *
 wanted(struct found *f, const struct slice *key)
 {
-    return is_key(key, "level")       ? &f->level
-           : is_key(key, "timestamp") ? &f->timestamp
-           : is_key(key, "message")   ? &f->message
-           : is_key(key, "target")    ? &f->target
-                                      : NULL;
+    if (is_key(key, "level"))
+        return &f->level;
+    if (is_key(key, "target"))
+        return &f->target;
+    if (f->stored)
+        return is_key(key, "ts")       ? &f->timestamp
+               : is_key(key, "msg")    ? &f->message
+               : is_key(key, "node")   ? &f->node
+               : is_key(key, "stream") ? &f->stream
+                                       : NULL;
+    return is_key(key, "timestamp") ? &f->timestamp
+           : is_key(key, "message") ? &f->message
+                                    : NULL;
 }
 
 static bool
@@ -466,6 +476,50 @@ put_digits(char *at, size_t count, int value)
 }
 
 /* By hand: it is most of the work of a short line otherwise. */
+static enum dora_stream
+stream_of(const struct slice *name)
+{
+    return is_key(name, "stderr")   ? DORA_STREAM_STDERR
+           : is_key(name, "stdout") ? DORA_STREAM_STDOUT
+                                    : DORA_STREAM_HOST;
+}
+
+bool
+dora__logline_stored(const char *text, size_t size, struct dora__text *scratch,
+                     struct dora_log_record *ret_record)
+{
+    struct reader r = {text, text + size};
+    struct found f = {.stored = true};
+    size_t node_at, target_at;
+
+    if (size < 2 || text[0] != '{' || !read_object(&r, &f) ||
+        f.level.text == NULL || f.timestamp.text == NULL ||
+        f.message.text == NULL || f.node.text == NULL || f.stream.text == NULL)
+        return false;
+    scratch->size = 0;
+    scratch->failed = false;
+    decode(scratch, &f.message);
+    node_at = scratch->size;
+    decode(scratch, &f.node);
+    target_at = scratch->size;
+    if (f.target.text != NULL)
+        decode(scratch, &f.target);
+    if (scratch->failed)
+        return false;
+    *ret_record = (struct dora_log_record){
+        .time_ns = time_of(&f.timestamp),
+        .level = level_of(&f.level),
+        .stream = stream_of(&f.stream),
+        .node = scratch->text + node_at,
+        .target = f.target.text != NULL ? scratch->text + target_at : NULL,
+        .text = scratch->text,
+        .text_size = node_at - 1,
+    };
+    if (ret_record->level == 0)
+        ret_record->level = DORA_LEVEL_STDOUT;
+    return true;
+}
+
 void
 dora__text_time(struct dora__text *out, int64_t time_ns)
 {

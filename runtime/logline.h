@@ -22,6 +22,12 @@ bool dora__logline_parse(const char *text, size_t size,
                          struct dora__text *scratch,
                          struct dora__logline *ret_line);
 
+/* A line of a journal (journal.h) as what it was made of. Strings as above;
+ * `node` is terminated. */
+bool dora__logline_stored(const char *text, size_t size,
+                          struct dora__text *scratch,
+                          struct dora_log_record *ret_record);
+
 /* "error" ... "trace", "stdout". */
 const char *dora__level_name(enum dora_level level);
 

@@ -8,6 +8,19 @@
 
 #include "base.h"
 
+/* --- a line --------------------------------------------------------------- */
+
+/* How lines look, and the second of the last one as text. Zero to begin. */
+struct print_look {
+    bool colours;
+    time_t second;
+    char clock[16];
+};
+
+/* Appends it, with its newline. */
+void print_line(struct print_look *look, const struct dora_log_record *record,
+                struct dora__text *line);
+
 /* --- while it runs -------------------------------------------------------- */
 
 struct screen;

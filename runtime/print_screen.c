@@ -37,7 +37,6 @@ struct buffer {
 
 struct screen {
     enum dora_level level;
-    bool colours;
     int wake;
     pthread_t thread;
 
@@ -51,8 +50,7 @@ struct screen {
     bool closing, ended, gone;
     bool abandoned; /* nobody waits for the thread: the screen is its own */
 
-    time_t second; /* of the sink's thread only: the time as text */
-    char clock[16];
+    struct print_look look; /* of the sink's thread only */
 };
 
 /* --- the queue ------------------------------------------------------------ */
@@ -274,120 +272,7 @@ drain(void *arg)
     return NULL;
 }
 
-/* --- lines ---------------------------------------------------------------- */
-
-#define RESET "\033[0m"
-#define DIM "\033[2m"
-
-static const char *
-level_word(const struct dora_log_record *record)
-{
-    static const char *const words[] = {"ERROR", "WARN", "INFO", "DEBUG",
-                                        "TRACE"};
-    unsigned number = (unsigned)record->level - DORA_LEVEL_ERROR;
-
-    if (number < DORA_COUNT(words))
-        return words[number];
-    return record->stream == DORA_STREAM_STDERR ? "stderr" : "stdout";
-}
-
-static const char *
-level_colour(const struct dora_log_record *record)
-{
-    switch (record->level) {
-    case DORA_LEVEL_ERROR:
-        return "\033[1;31m";
-    case DORA_LEVEL_WARN:
-        return "\033[33m";
-    default:
-        return DIM;
-    }
-}
-
-/* One of six, always the same for a name. */
-static const char *
-node_colour(const char *node)
-{
-    static const char *const colours[] = {
-        "\033[36m", "\033[32m", "\033[35m", "\033[34m", "\033[96m", "\033[92m",
-    };
-    uint32_t hash = 2166136261u;
-
-    for (; *node; node++)
-        hash = (hash ^ (unsigned char)*node) * 16777619u;
-    return colours[hash % DORA_COUNT(colours)];
-}
-
-static const char *
-clock_text(struct screen *screen, int64_t time_ns)
-{
-    time_t second = (time_t)(time_ns / 1000000000);
-    struct tm parts;
-
-    if (second != screen->second || !*screen->clock) {
-        screen->second = second;
-        if (!localtime_r(&second, &parts) ||
-            !strftime(screen->clock, sizeof screen->clock, "%H:%M:%S", &parts))
-            (void)snprintf(screen->clock, sizeof screen->clock, "--:--:--");
-    }
-    return screen->clock;
-}
-
-/* What a terminal would show of a line that overwrites itself: progress bars
- * return to its beginning again and again. */
-static void
-last_overwrite(const char **text, size_t *size)
-{
-    const char *again;
-
-    while (*size && (*text)[*size - 1] == '\r')
-        --*size;
-    again = memrchr(*text, '\r', *size);
-    if (again) {
-        *size -= (size_t)(again + 1 - *text);
-        *text = again + 1;
-    }
-}
-
-/* In that colour, at least `width` characters; no printf for each line. */
-static void
-put(struct dora__text *line, const char *colour, const char *text, size_t width)
-{
-    if (colour)
-        dora__text_puts(line, colour);
-    dora__text_puts(line, text);
-    for (size_t size = strlen(text); size < width; size++)
-        dora__text_puts(line, " ");
-    if (colour)
-        dora__text_puts(line, RESET);
-}
-
-static void
-format_line(struct screen *screen, const struct dora_log_record *record,
-            struct dora__text *line)
-{
-    const char *node = record->node ? record->node : "dora-run";
-    const char *text = record->text;
-    size_t size = record->text_size;
-    bool colours = screen->colours;
-
-    if (colours)
-        last_overwrite(&text, &size);
-    put(line, colours ? DIM : NULL, clock_text(screen, record->time_ns), 8);
-    dora__text_puts(line, " ");
-    put(line, colours ? level_colour(record) : NULL, level_word(record), 6);
-    dora__text_puts(line, " ");
-    put(line, colours ? node_colour(node) : NULL, node, 0);
-    dora__text_puts(line, ": ");
-    if (record->target) {
-        dora__text_puts(line, record->target);
-        dora__text_puts(line, ": ");
-    }
-    dora__text_add(line, text, size);
-    if (colours && memchr(text, '\033', size))
-        dora__text_puts(line, RESET);
-    dora__text_puts(line, "\n");
-}
+/* --- what is shown -------------------------------------------------------- */
 
 void
 screen_log(void *arg, const struct dora_log_record *record)
@@ -397,7 +282,7 @@ screen_log(void *arg, const struct dora_log_record *record)
 
     if (record->level > screen->level)
         return;
-    format_line(screen, record, &line);
+    print_line(&screen->look, record, &line);
     if (!line.failed)
         enqueue(screen, record->node ? STDOUT_FILENO : STDERR_FILENO, line.text,
                 line.size);
@@ -449,7 +334,7 @@ screen_open(enum dora_level level, int wake, struct screen **ret_screen,
     if (!screen)
         return dora__fail(err, ENOMEM, "out of memory");
     screen->level = level;
-    screen->colours = print_colours(STDOUT_FILENO);
+    screen->look.colours = print_colours(STDOUT_FILENO);
     screen->wake = wake;
     (void)pthread_mutex_init(&screen->lock, NULL);
     (void)pthread_cond_init(&screen->work, NULL);

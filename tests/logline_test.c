@@ -143,6 +143,32 @@ test_logline_survives_damage(void **state)
 }
 
 static void
+test_logline_of_a_journal_is_read_back(void **state)
+{
+    static const char text[] =
+        "{\"ts\":\"2026-11-22T14:43:02.487Z\",\"level\":\"stdout\","
+        "\"node\":\"a\",\"stream\":\"stderr\",\"msg\":\"x\\ny\","
+        "\"target\":null,\"fields\":null}";
+    struct dora__text scratch = {0};
+    struct dora_log_record record;
+    struct dora__logline line;
+
+    (void)state;
+    assert_true(dora__logline_stored(text, sizeof text - 1, &scratch, &record));
+    assert_int_equal(record.level, DORA_LEVEL_STDOUT);
+    assert_int_equal(record.stream, DORA_STREAM_STDERR);
+    assert_string_equal(record.node, "a");
+    assert_null(record.target);
+    assert_int_equal(record.text_size, 3);
+    assert_memory_equal(record.text, "x\ny", 3);
+    assert_int_equal(record.time_ns / 1000000 % 1000, 487);
+    assert_false(dora__logline_stored(text, 30, &scratch, &record));
+    /* What a node prints is no record for having such keys. */
+    assert_false(dora__logline_parse(text, sizeof text - 1, &scratch, &line));
+    free(scratch.text);
+}
+
+static void
 test_logline_times_are_written_as_rfc_3339(void **state)
 {
     struct dora__text text = {0};
@@ -162,6 +188,7 @@ main(void)
         cmocka_unit_test(test_logline_anything_else_is_text),
         cmocka_unit_test(test_logline_depth_is_limited),
         cmocka_unit_test(test_logline_survives_damage),
+        cmocka_unit_test(test_logline_of_a_journal_is_read_back),
         cmocka_unit_test(test_logline_times_are_written_as_rfc_3339),
     };
 
