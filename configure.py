@@ -436,6 +436,11 @@ def pythons_ninja(pythons):
     if host:
         tests.append("build/%s/dataflows_inhost.ok" % host.tag)
         tests.append("build/%s/source_check.ok" % host.tag)
+    text += "host_python = %s\n" % ninja_text(shlex.quote(
+        (host or pythons[0]).executable)) if pythons else ""
+    if host:
+        # What `ninja test` leaves out: by default nodes are in both tiers.
+        text += "build test_process: phony build/%s/dataflows_process.ok\n" % host.tag
     text += "build build/python: phony %s\n" % " ".join(everything)
     text += "build build/python_test: phony %s\n" % " ".join(tests)
     return text

@@ -185,6 +185,12 @@ class Running:
     def signal(self, number=signal.SIGINT):
         self.process.send_signal(number)
 
+    def end(self):
+        """Of one that a test that failed has left behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def finish(self):
         late = False
         try:
@@ -284,13 +290,15 @@ class FlowTest(unittest.TestCase):
         command = [*under, settings.dora_run, *args, "--report", report, path]
         if python is not None:
             command += ["--python", python or settings.python]
-        return Running(
+        running = Running(
             self.directory,
             command,
             self.environment(env),
             timeout * settings.patience,
             **(popen or {}),
         )
+        self.addCleanup(running.end)
+        return running
 
     def flow(self, nodes, *, code=0, **how):
         """Runs to the end; `code` is the exit code to demand, None for any."""

@@ -1,0 +1,157 @@
+"""Many interpreters inside one dora-run: side by side, and one after another."""
+
+import os
+import subprocess
+import time
+import unittest
+
+from harness import FlowTest, Node, either, has_long_form, settings
+
+#: Works for a while of its own processor time once both are there, then prints
+#: how much of it there was in which time.
+BUSY = """
+    import json, time
+    from dora import Node
+    node = Node()
+    for event in node:
+        break
+    begun, used = time.monotonic(), time.thread_time()
+    while time.thread_time() - used < 0.5:
+        sum(range(1000))
+    print(json.dumps([begun, time.monotonic(), time.thread_time() - used]))
+"""
+
+#: What an interpreter costs that nobody uses: made and ended again and again, in
+#: a process of its own, with the modules that a node's has.
+BARE = """
+import sys, _datetime, _interpreters
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4
+config = _interpreters.new_config("isolated", allow_daemon_threads=True)
+step, samples = int(sys.argv[1]) // 10, []
+for number in range(11 * step):
+    one = _interpreters.create(config)
+    assert _interpreters.exec(one, "import os, io, time, threading, atexit") is None
+    _interpreters.destroy(one)
+    if number % step == step - 1:
+        samples.append(resident())
+print(*samples[1:])
+"""
+
+
+def slope(samples, cycles):
+    """KB per cycle."""
+    return (samples[-1] - samples[0]) / (len(samples) - 1) / (cycles // 10)
+
+
+def spare_cores(seconds):
+    """How many cores nobody uses."""
+    def idle():
+        with open("/proc/stat") as file:
+            return int(file.readline().split()[4]) / os.sysconf("SC_CLK_TCK")
+    before = idle()
+    time.sleep(seconds)
+    return (idle() - before) / seconds
+
+
+class ManyTest(FlowTest):
+    def setUp(self):
+        super().setUp()
+        if not settings.inside:
+            self.skipTest("dora-run runs no nodes of this Python inside")
+
+
+class AtOnce(ManyTest):
+    def test_sixty_four(self):
+        """As many as one output may have subscribers, and it."""
+        sink = """
+            from dora import Node
+            print(*[bytes(e["value"]).decode() for e in Node() if e["type"] == "INPUT"])
+        """
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for word in ("a", "b", "c"):
+                    node.send_output("x", word.encode())
+            """, outputs=["x"], isolation="interpreter"),
+            **{f"n{i}": Node(sink, inputs={"x": "source/x"}, isolation="interpreter")
+               for i in range(63)},
+        }, timeout=120)
+        for i in range(63):
+            self.assertEqual(run.lines(f"n{i}"), ["a b c"])
+            self.assertEqual(run.node(f"n{i}")["tier"], "interpreter")
+
+    def test_two_use_two_cores(self):
+        """Each has a lock of its own: together they use more than one core."""
+        if os.cpu_count() < 2:
+            self.skipTest("one core")
+        for _ in range(5):
+            self.fresh()
+            spare = spare_cores(0.2)
+            run = self.flow({name: Node(
+                BUSY, inputs={"go": {"source": "dora/timer/millis/10"}},
+                isolation="interpreter") for name in "ab"})
+            (a, b) = (run.values(name)[0] for name in "ab")
+            used = (a[2] + b[2]) / (max(a[1], b[1]) - min(a[0], b[0]))
+            if used > 1.5:
+                return
+            self.assertLess(spare, 1.9, f"{used} of 2 cores were used\n{run}")
+        self.skipTest("others use the cores")
+
+    def test_twenty_stop_at_once(self):
+        spares, times = [], []
+        for _ in range(either(5, 20)):
+            self.fresh()
+            spares.append(spare_cores(0.1))
+            running = self.start({f"n{i}": Node("""
+                from dora import Node
+                node = Node()
+                print("ready")
+                for event in node: pass
+            """, isolation="interpreter") for i in range(20)})
+            running.expect("ready", 20)
+            begun = time.monotonic()
+            running.signal()
+            running.process.wait()
+            times.append(time.monotonic() - begun)
+            self.ended(running)
+            if times[-1] < 0.2:
+                return
+        if max(spares) < 1:
+            self.skipTest(f"others use the cores: {min(times):.2f} s")
+        self.assertLess(min(times), 0.2)
+
+
+class AgainAndAgain(ManyTest):
+    @has_long_form
+    def test_nothing_stays(self):
+        """Interpreters come and go in one process: descriptors and threads are
+        as many as before, and memory grows no more than by what that Python
+        loses with any interpreter."""
+        cycles = either(40, 1000)
+        self.write("node.py", "from dora import Node\nNode()\n")
+        built = os.path.dirname(settings.dora_run)
+        lines = self.output(os.path.join(built, "dev", "inhost_cycles"), built,
+                            settings.python, cycles)
+        counts = {line.split()[0]: [int(word) for word in line.split()[1:]]
+                  for line in lines}
+        for name in ("descriptors", "threads"):
+            self.assertLessEqual(max(counts[name]), counts[name][0], counts)
+        bare = self.output(settings.python, "-c", BARE, cycles)[-1]
+        lost = slope([int(word) for word in bare.split()], cycles)
+        ours = slope(counts["memory"], cycles)
+        self.assertLess(ours, 1.1 * lost + 100, "KB are lost by a node")
+
+    def output(self, *command):
+        done = subprocess.run(
+            [str(word) for word in command], cwd=self.directory,
+            env=self.environment(), capture_output=True, text=True,
+            timeout=either(120, 1200) * settings.patience)
+        self.assertEqual(done.returncode, 0, done)
+        return done.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    unittest.main()
