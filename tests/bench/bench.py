@@ -78,12 +78,13 @@ class Bench:
                 os.symlink(os.path.join(HERE, file), target)
         return os.path.join(self.directory, name)
 
-    def crowd(self, count, script):
+    def crowd(self, count, script, tier="process"):
         """A running dataflow of `count` nodes that have all printed."""
         path = os.path.join(self.directory, "crowd.yml")
         with open(os.path.join(self.directory, "crowd.py"), "w") as file:
             file.write(script)
-        nodes = [{"id": f"n{i}", "path": "crowd.py"} for i in range(count)]
+        nodes = [{"id": f"n{i}", "path": "crowd.py", "isolation": tier}
+                 for i in range(count)]
         with open(path, "w") as file:
             json.dump({"nodes": nodes}, file)
         begun = time.monotonic()

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Nodes in processes and nodes inside dora-run, side by side.
+
+    tiers.py --dora-run build/dora-run --floor build/dev/bench --python PATH
+
+`--python` is the one that dora-run has inside.
+"""
+
+import argparse
+import json
+import os
+import statistics
+
+from bench import Bench
+
+TIERS = ("process", "interpreter")
+
+IDLE = """
+import os
+from dora import Node
+node = Node()
+print("ready", os.getpid())
+for event in node: pass
+"""
+
+#: The same work in each node, begun when all are there.
+BUSY = """
+import json, time
+from dora import Node
+node = Node()
+node.next()
+begun = time.monotonic()
+for _ in range(300):
+    x = 0
+    for i in range(10_000):
+        x += i
+print(json.dumps([begun, time.monotonic()]))
+"""
+
+
+class Tiers(Bench):
+    def write(self, name, nodes):
+        path = os.path.join(self.directory, name)
+        with open(path, "w") as file:
+            json.dump({"nodes": nodes}, file)
+        return path
+
+    def hop_file(self, tier):
+        self.shipped("hop.yml")
+        return self.write(f"hop_{tier}.yml", [
+            {"id": "ping", "path": "ping.py", "isolation": tier,
+             "inputs": {"back": "pong/back"}, "outputs": ["there"]},
+            {"id": "pong", "path": "pong.py", "isolation": tier,
+             "inputs": {"there": "ping/there"}, "outputs": ["back"]},
+        ])
+
+    def table(self, title, rows):
+        """rows: {what: {tier: value}}"""
+        print(f"{title:<40}" + "".join(f"{tier:>14}" for tier in TIERS))
+        for what, values in rows.items():
+            print(f"  {what:<38}" + "".join(f"{values[t]:14,.2f}" for t in TIERS))
+
+    def each(self, measure):
+        """The median of the rounds for both tiers, taken in turn."""
+        samples = {tier: [] for tier in TIERS}
+        for _ in range(self.rounds):
+            for tier in TIERS:
+                samples[tier].append(measure(tier))
+        return {tier: statistics.median(samples[tier]) for tier in TIERS}
+
+    # --- measuring -------------------------------------------------------
+
+    def hop(self):
+        files = {tier: self.hop_file(tier) for tier in TIERS}
+        floor, samples = [], {tier: [] for tier in TIERS}
+        for _ in range(self.rounds):
+            floor.append(self.c("floor", "spin", 200_000))
+            for tier in TIERS:
+                samples[tier].append(
+                    self.flow(files[tier], "ping", SIZE=8, COUNT=20_000))
+        floor = self.median(floor)
+        found = {tier: self.median(samples[tier]) for tier in TIERS}
+        self.table("one hop, 8 B, back to back", {
+            name: {tier: found[tier][i] for tier in TIERS}
+            for i, name in enumerate(("p50, ns", "p99, ns", "p99.9, ns", "hops/s"))})
+        for tier in TIERS:
+            self.budget(f"{tier}: p50, 1.5 x floor + 600", found[tier][0],
+                        1.5 * floor[0] + 600, "ns")
+
+    def start(self):
+        rows = {}
+        for count in (1, 16, 100):
+            def measure(tier):
+                process, _, seconds = self.crowd(count, IDLE, tier)
+                self.stop(process)
+                return 1000 * seconds
+            rows[f"{count} nodes, ms"] = self.each(measure)
+        self.table("exec to last Node()", rows)
+        for tier in TIERS:
+            self.budget(f"{tier}: start of 100 nodes",
+                        rows["100 nodes, ms"][tier], 1500, "ms")
+
+    def stop_twenty(self):
+        def measure(tier):
+            return 1000 * self.stop(self.crowd(20, IDLE, tier)[0])
+        times = self.each(measure)
+        self.table("stop", {"20 nodes, ms": times})
+        for tier in TIERS:
+            self.budget(f"{tier}: stop of 20 nodes", times[tier], 200, "ms")
+
+    def footprint(self, count, tier):
+        """MB of dora-run and all nodes together."""
+        process, pids, _ = self.crowd(count, IDLE, tier)
+        total = 0
+        for pid in {process.pid, *map(int, pids)}:
+            with open(f"/proc/{pid}/smaps_rollup") as file:
+                total += sum(int(line.split()[1]) for line in file
+                             if line.startswith("Pss:"))
+        self.stop(process)
+        return total / 1024
+
+    def memory(self):
+        def measure(tier):
+            return (self.footprint(17, tier) - self.footprint(1, tier)) / 16
+        sizes = self.each(measure)
+        self.table("memory", {"each further node, MB": sizes})
+        for tier, bound in zip(TIERS, (5, 3)):
+            self.budget(f"{tier}: memory of a node", sizes[tier], bound, "MB")
+
+    def busy(self):
+        with open(os.path.join(self.directory, "busy.py"), "w") as file:
+            file.write(BUSY)
+
+        def seconds(count, tier):
+            path = self.write("busy.yml", [
+                {"id": f"n{i}", "path": "busy.py", "isolation": tier,
+                 "inputs": {"go": "dora/timer/millis/10"}} for i in range(count)])
+            spans = self.flows(path, [f"n{i}" for i in range(count)])
+            return max(s[1] for s in spans) - min(s[0] for s in spans)
+
+        def measure(tier):
+            return 2 * seconds(1, tier) / seconds(2, tier)
+        gains = self.each(measure)
+        self.table("pure Python", {"two nodes against one": gains})
+        for tier in TIERS:
+            self.budget(f"{tier}: time that two cores save, 2 / 1.9",
+                        2 / gains[tier], 2 / 1.9, "")
+
+    def flows(self, path, nodes):
+        """What each of the nodes printed last."""
+        first = self.flow(path, nodes[0])
+        with open(os.path.join(self.directory, "report.json")) as text:
+            log = json.load(text)["log_directory"]
+        rest = []
+        for node in nodes[1:]:
+            with open(os.path.join(log, f"log_{node}.jsonl")) as lines:
+                rest.append(json.loads(json.loads(lines.readlines()[-1])["msg"]))
+        return [first, *rest]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dora-run", default="build/dora-run")
+    parser.add_argument("--floor", default="build/dev/bench")
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("part", nargs="*", help="hop start stop memory busy")
+    options = parser.parse_args()
+    tiers = Tiers(options)
+    parts = {"hop": tiers.hop, "start": tiers.start, "stop": tiers.stop_twenty,
+             "memory": tiers.memory, "busy": tiers.busy}
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {tiers.python}")
+    for name in options.part or parts:
+        parts[name]()
+    print(f"{sum(tiers.verdicts)} of {len(tiers.verdicts)} budgets hold")
+
+
+if __name__ == "__main__":
+    main()
