@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import FlowTest, Node, settings
+from harness import FlowTest, Node, settings, tier
 
 SOURCE = """
     from dora import Node
@@ -135,7 +135,7 @@ class Memory(LimitTest):
         self.assertEqual(run.lines("source"), ["over"])
 
     def test_too_little_for_the_processes_is_refused(self):
-        if settings.isolation:
+        if tier() == "interpreter":
             self.skipTest("of processes")
         with control_group(24_000_000) as (under, kills):
             self.refused(
@@ -144,7 +144,7 @@ class Memory(LimitTest):
             self.assertEqual(kills(), "0")
 
     def test_address_space(self):
-        for size in (1500, 4000) if settings.isolation else (120, 500, 4000):
+        for size in (1500, 4000) if tier() == "interpreter" else (120, 500, 4000):
             with self.subTest(megabytes=size):
                 self.fresh()
                 run = self.flow(graph(1), under=["prlimit", f"--as={size << 20}"])
@@ -270,7 +270,7 @@ class Places(LimitTest):
         """What needs it is said; all else works."""
         run = self.flow(graph(1), under=own_mounts("umount -l /proc"))
         self.assertEqual(self.assert_works(run), 300)
-        if not settings.isolation:
+        if tier() == "process":
             self.assertIn("without /proc", run.out + run.err)
 
     def test_without_network(self):

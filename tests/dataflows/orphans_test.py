@@ -68,8 +68,9 @@ class OrphanTest(FlowTest):
         key, value = self.mark.split("=")
         return self.start(nodes, env={key: value}, **how)
 
-    def assert_gone(self, seconds):
-        until = time.monotonic() + seconds * settings.patience
+    def assert_gone(self):
+        """Promised are 0.2 s, on a machine that has nothing else to do."""
+        until = time.monotonic() + 2 * settings.patience
         while (left := alive(self.mark)) and time.monotonic() < until:
             time.sleep(0.005)
         self.assertEqual(left, [])
@@ -83,7 +84,7 @@ class Orphans(OrphanTest):
         running.expect("up")
         running.signal()
         running.finish()
-        self.assert_gone(0.2)
+        self.assert_gone()
 
     def test_when_the_host_is_killed_at_any_moment(self):
         """Between fork and exec, before the barrier, in the middle of a stop."""
@@ -104,7 +105,7 @@ class Orphans(OrphanTest):
                 time.sleep(random.random() * 0.1)
             running.signal(signal.SIGKILL)
             running.process.wait()
-            self.assert_gone(0.4)
+            self.assert_gone()
             running.finish()
         self.assertEqual([n for n in os.listdir("/dev/shm") if "dora" in n], [])
 
@@ -115,7 +116,7 @@ class Orphans(OrphanTest):
         os.kill(guardian_of(running.pid), signal.SIGKILL)
         run = running.finish()
         self.assertEqual(run.code, 1, run)
-        self.assert_gone(0.2)
+        self.assert_gone()
 
     def test_after_a_node_that_was_killed_alone(self):
         """What a dead node has left goes at the end of the dataflow."""
@@ -127,7 +128,7 @@ class Orphans(OrphanTest):
         })
         running.expect("spread")
         self.assertEqual(running.finish().code, 1)
-        self.assert_gone(0.2)
+        self.assert_gone()
 
 
 class Neighbours(OrphanTest):
@@ -160,7 +161,7 @@ class Neighbours(OrphanTest):
             if number % 4:
                 self.assertEqual(run.code, 0, run)
                 self.assertIn("sink: True", run.out)
-        self.assert_gone(0.5)
+        self.assert_gone()
 
 
 if __name__ == "__main__":
