@@ -372,6 +372,7 @@ def write(path, text):
                 return
     except OSError:
         pass
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -428,11 +429,17 @@ def pythons_ninja(pythons):
         text += "".join("%s = %s\n" % (key, ninja_text(value))
                         for key, value in values.items())
         text += "subninja pyapi/python.ninja\n"
+    if pythons:
+        text += "subninja pyapi/stable.ninja\n"  # with the last one's headers
     everything = ["build/%s/all" % p.tag for p in pythons]
+    if pythons:
+        everything.append("build/stable/all")
     host = host_python(pythons)
     if host:
         everything.append("build/%s/dora-inhost.so" % host.tag)
     tests = ["build/%s/test" % p.tag for p in pythons]
+    if pythons:
+        tests.append("build/stable/test")
     if host:
         tests.append("build/%s/dataflows_inhost.ok" % host.tag)
         tests.append("build/%s/source_check.ok" % host.tag)
@@ -502,6 +509,7 @@ def main():
     write("build/config.ninja", config_ninja(
         found, pythons[0] if pythons else None, remembered()))
     write("build/pythons.ninja", pythons_ninja(pythons))
+    write("build/stable/pythons", "")
     write("build/pythons", table(pythons))
     say("now: ninja, ninja run, ninja test")
 

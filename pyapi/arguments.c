@@ -83,7 +83,7 @@ dora__py_text(PyObject *value, const char *name)
 {
     if (!PyUnicode_Check(value)) {
         PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", name,
-                     Py_TYPE(value)->tp_name);
+                     dora__py_type_name(Py_TYPE(value)));
         return NULL;
     }
     return PyUnicode_AsUTF8(value);

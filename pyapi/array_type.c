@@ -28,7 +28,7 @@ dora__py_array_new(const struct dora__py_module *m, enum dora_value value,
                    struct dora_sample *sample, const void *data, size_t size)
 {
     struct dora__py_array *self =
-        (struct dora__py_array *)m->array->tp_alloc(m->array, 0);
+        (struct dora__py_array *)dora__py_alloc(m->array);
 
     if (self == NULL) {
         dora_sample_unref(sample);
@@ -49,7 +49,7 @@ array_dealloc(PyObject *self)
 
     dora_sample_unref(array_of(self)->sample);
     Py_XDECREF(array_of(self)->copy);
-    type->tp_free(self);
+    dora__py_free(type, (PyObject *)self);
     Py_DECREF(type);
 }
 
@@ -228,7 +228,7 @@ array_equals(PyObject *self, PyObject *other)
     if (Py_TYPE(other) == Py_TYPE(self))
         return PyBool_FromLong(equals(array_of(self), array_of(other)));
     PyErr_Format(PyExc_TypeError, "expected dora.Array, got %.100s",
-                 Py_TYPE(other)->tp_name);
+                 dora__py_type_name(Py_TYPE(other)));
     return NULL;
 }
 

@@ -33,7 +33,11 @@ static const char source[] =
     "                module.set_executable(program)\n"
     "            spec.loader.exec_module = exec_module\n"
     "        return spec\n"
-    "sys.meta_path.insert(0, SpawnFinder)\n";
+    "if spawn := sys.modules.get('multiprocessing.spawn'):\n"
+    "    os.environ[variable] = sys.executable\n"
+    "    spawn.set_executable(program)\n"
+    "else:\n"
+    "    sys.meta_path.insert(0, SpawnFinder)\n";
 
 /* This program's file; false: the system does not tell. */
 static bool
@@ -58,14 +62,15 @@ dora__py_child_of(const char *program)
 }
 
 int
-dora__py_adopt_children(void)
+dora__py_adopt_children(const char *program)
 {
     char self[PATH_MAX];
     PyObject *globals, *code, *result = NULL;
 
-    if (!own_file(self, sizeof(self)))
+    if (program == NULL && !own_file(self, sizeof(self)))
         return 0;
-    globals = Py_BuildValue("{sssssO}", "program", self, "variable",
+    globals = Py_BuildValue("{sssssO}", "program",
+                            program != NULL ? program : self, "variable",
                             INTERPRETER, "__builtins__", PyEval_GetBuiltins());
     code = globals == NULL
                ? NULL

@@ -3,14 +3,16 @@
 #ifndef DORA_CHILDREN_H
 #define DORA_CHILDREN_H
 
-#include <Python.h>
+#include "stable.h"
+
 #include <stdbool.h>
 
 /* The interpreter to stand in for, when multiprocessing in another such program
  * started this one as `program`; else NULL. */
 const char *dora__py_child_of(const char *program);
 
-/* From now on, in the current interpreter. 0; -1 with an exception. */
-int dora__py_adopt_children(void);
+/* From now on, in the current interpreter: `program` (NULL: this one) is to be
+ * started. 0; -1 with an exception. */
+int dora__py_adopt_children(const char *program);
 
 #endif

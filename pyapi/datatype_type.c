@@ -24,7 +24,7 @@ datatype_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
-    type->tp_free(self);
+    dora__py_free(type, (PyObject *)self);
     Py_DECREF(type);
 }
 
@@ -125,8 +125,7 @@ static PyType_Spec datatype_spec = {
 static PyObject *
 make(const struct dora__py_module *m, enum dora_value value)
 {
-    struct datatype *self =
-        (struct datatype *)m->datatype->tp_alloc(m->datatype, 0);
+    struct datatype *self = (struct datatype *)dora__py_alloc(m->datatype);
 
     if (self != NULL)
         self->value = value;

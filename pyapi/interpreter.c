@@ -7,7 +7,9 @@
  *      unresolved: that is how CPython finds a venv.
  *   3. Nothing is run where files answer: a venv's bin/python is a link to its
  *      base (or pyvenv.cfg names it), a pyenv shim is decided by pyenv's files.
- *      Only a wrapper that explains itself nowhere is asked. */
+ *      Only a wrapper that explains itself nowhere is asked, and an
+ *      interpreter of no build: whether the module that is for all runs in it
+ *      is known when it has. */
 #include "interpreter.h"
 
 #include <ctype.h>
@@ -88,7 +90,7 @@ parse_table(struct dora__python_table *table, const char *libexec,
                               libexec, number);
         table->count++;
     }
-    if (!table->count)
+    if (!table->count && !table->stable)
         return dora__fail(err, ENOENT,
                           "%s/pythons lists no Python: dora-run was built "
                           "without one; see `python3 configure.py`",
@@ -105,9 +107,18 @@ dora__python_table_load(const char *libexec,
     DORA_AUTOFREE char *path = dora__format("%s/pythons", libexec);
     int result;
 
-    if (!path)
+    table.stable = dora__format("%s/dora-stable", libexec);
+    if (!path || !table.stable) {
+        dora__python_table_fini(&table);
         return -ENOMEM;
+    }
+    if (access(table.stable, X_OK) < 0) {
+        free(table.stable);
+        table.stable = NULL;
+    }
     result = read_text(path, MAX_TABLE, &table.text);
+    if (result < 0)
+        dora__python_table_fini(&table);
     if (result == -ENOMEM)
         return result;
     if (result < 0)
@@ -128,6 +139,7 @@ void
 dora__python_table_fini(struct dora__python_table *table)
 {
     free(table->builds);
+    free(table->stable);
     free(table->text);
     *table = (struct dora__python_table){0};
 }
@@ -331,7 +343,7 @@ identify_by_asking(const struct dora__python_table *table, const char *path,
                    struct dora__python *ret_python)
 {
     struct dora__python_answer answer;
-    int result = dora__python_ask(path, place, &answer);
+    int result = dora__python_ask(path, table->stable, place, &answer);
 
     if (result < 0)
         return result;
@@ -340,6 +352,12 @@ identify_by_asking(const struct dora__python_table *table, const char *path,
         .version = answer.version,
         .build = find_build(table, answer.base),
     };
+    ret_python->stable =
+        !ret_python->build && table->stable && !strcmp(answer.module, "yes");
+    if (table->stable && !ret_python->stable && *answer.module)
+        ret_python->obstacle = answer.module;
+    else
+        free(answer.module);
     free(answer.base);
     return 0;
 }
@@ -370,7 +388,7 @@ dora__python_identify(const struct dora__python_table *table, const char *path,
     build = find_build(table, path);
     if (!build && find_by_config(table, path, &build) == -ENOMEM)
         return -ENOMEM;
-    if (!build && (thorough || is_script(path)))
+    if (!build && (thorough || table->stable || is_script(path)))
         return identify_by_asking(table, path, place, ret_python);
     *ret_python = (struct dora__python){
         .executable = strdup(path),
@@ -388,5 +406,6 @@ dora__python_fini(struct dora__python *python)
 {
     free(python->executable);
     free(python->version);
+    free(python->obstacle);
     *python = (struct dora__python){0};
 }

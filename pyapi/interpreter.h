@@ -16,10 +16,12 @@ struct dora__python_build {
 struct dora__python_table {
     struct dora__python_build *builds; /* the preferred one first */
     size_t count;
-    char *text; /* private */
+    char *stable; /* the program for interpreters of no build; NULL: none */
+    char *text;   /* private */
 };
 
-/* -ENOENT: none was built (*err says what to do); -EINVAL: not such a table. */
+/* -ENOENT: nothing was built (*err says what to do); -EINVAL: not such a
+ * table. */
 DORA_MUST_CHECK
 int dora__python_table_load(const char *libexec,
                             struct dora__python_table *ret_table,
@@ -31,6 +33,8 @@ struct dora__python {
     char *executable; /* absolute, links not resolved: sys.executable to be */
     char *version;    /* "3.9.18", or NULL: not known */
     const struct dora__python_build *build; /* NULL: none belongs to it */
+    bool stable;    /* without a build: the program for those runs it */
+    char *obstacle; /* why not, where that is known; or NULL */
 };
 
 /* Where an interpreter that has to be asked would run. */
@@ -39,8 +43,9 @@ struct dora__python_place {
     const char *const *environment;
 };
 
-/* Looks behind the executable `path` (absolute). With `thorough`, an
- * interpreter without a build is asked for its version, for the error message.
+/* Looks behind the executable `path` (absolute). An interpreter without a build
+ * is asked whether the program for those runs it; with `thorough`, at least for
+ * its version, for the error message.
  * -ENOENT: it does not run as a Python. */
 DORA_MUST_CHECK
 int dora__python_identify(const struct dora__python_table *table,
@@ -58,10 +63,13 @@ int dora__python_shebang(const char *path, char **ret_interpreter);
 /* What an interpreter says of itself: new strings. */
 struct dora__python_answer {
     char *executable, *base, *version;
+    char *module; /* "yes": it imports dora; else why not */
 };
-/* Runs it with a time limit. -ENOENT: it does not answer as a Python. */
+/* Runs it with a time limit, by the program `stable` unless that is NULL.
+ * -ENOENT: it does not answer as a Python. */
 DORA_MUST_CHECK
-int dora__python_ask(const char *path, const struct dora__python_place *place,
+int dora__python_ask(const char *path, const char *stable,
+                     const struct dora__python_place *place,
                      struct dora__python_answer *ret_answer);
 
 /* What the pyenv shim at `path` would run in that place, when its files say so

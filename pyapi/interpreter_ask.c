@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { MAX_ANSWER = 3 * 4096 + 64 };
+enum { MAX_ANSWER = 4 * 4096 + 64 };
 #define TIME_LIMIT ((int64_t)10 * 1000000000)
 
 static char question[] =
@@ -23,12 +23,24 @@ static char question[] =
     "b = os.path.realpath(getattr(sys, '_base_executable', None)"
     " or sys.executable)\n"
     "v = '%d.%d.%d' % sys.version_info[:3]\n"
-    "t = '\\n'.join((sys.executable, b, v, ''))\n"
+    "m = 'yes'\n"
+    "if sys.version_info < (3, 11):\n"
+    "    m = 'it is older than 3.11'\n"
+    "elif sys.implementation.name != 'cpython':\n"
+    "    m = 'it is no CPython'\n"
+    "elif 't' in sys.abiflags:\n"
+    "    m = 'it is free-threaded'\n"
+    "else:\n"
+    "    try:\n"
+    "        import dora\n"
+    "    except Exception as e:\n"
+    "        m = str(e).replace('\\n', ' ') or type(e).__name__\n"
+    "t = '\\n'.join((sys.executable, b, v, m, ''))\n"
     "sys.stdout.buffer.write(os.fsencode(t))\n";
 
 static int
-spawn(const char *path, const struct dora__python_place *place, int output,
-      pid_t *ret_pid)
+spawn(const char *program, const char *path,
+      const struct dora__python_place *place, int output, pid_t *ret_pid)
 {
     char *argv[] = {(char *)path, "-I", "-c", question, NULL};
     char *const empty[] = {NULL};
@@ -60,7 +72,7 @@ spawn(const char *path, const struct dora__python_place *place, int output,
     result |= posix_spawn_file_actions_addopen(&files, STDERR_FILENO,
                                                "/dev/null", O_WRONLY, 0);
     if (!result)
-        result = posix_spawn(ret_pid, path, &files, &attributes, argv, envp);
+        result = posix_spawn(ret_pid, program, &files, &attributes, argv, envp);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&files);
     return -result;
@@ -99,25 +111,29 @@ parse_answer(char *text, struct dora__python_answer *ret_answer)
     const char *executable = strsep(&text, "\n");
     const char *base = strsep(&text, "\n");
     const char *version = strsep(&text, "\n");
+    const char *module = strsep(&text, "\n");
     struct dora__python_answer answer;
 
-    if (!version || !*version || *executable != '/' || *base != '/')
+    if (!module || !*version || *executable != '/' || *base != '/')
         return -ENOENT;
     answer.executable = strdup(executable);
     answer.base = strdup(base);
     answer.version = strdup(version);
-    if (answer.executable && answer.base && answer.version) {
+    answer.module = strdup(module);
+    if (answer.executable && answer.base && answer.version && answer.module) {
         *ret_answer = answer;
         return 0;
     }
     free(answer.executable);
     free(answer.base);
     free(answer.version);
+    free(answer.module);
     return -ENOMEM;
 }
 
 int
-dora__python_ask(const char *path, const struct dora__python_place *place,
+dora__python_ask(const char *path, const char *stable,
+                 const struct dora__python_place *place,
                  struct dora__python_answer *ret_answer)
 {
     DORA_AUTOFREE char *text = malloc(MAX_ANSWER + 1);
@@ -128,7 +144,7 @@ dora__python_ask(const char *path, const struct dora__python_place *place,
         return -ENOMEM;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    result = spawn(path, place, ends[1], &pid);
+    result = spawn(stable ? stable : path, path, place, ends[1], &pid);
     (void)close(ends[1]);
     if (result < 0) {
         (void)close(ends[0]);

@@ -11,7 +11,8 @@
  *   python3 on PATH
  *   the first one dora-run was built for
  * What was asked for, by name or by activating it, is used or refused; only
- * what nobody asked for (the last two) gives way, and `reason` says so.
+ * what nobody asked for (the last two) gives way, and `reason` says so. One
+ * that dora-run was not built for runs with the module that is for all of them.
  *
  * Where: as `isolation` says, which by itself leaves it to auto.h. All nodes
  * inside the host share one build of Python; one that asks for the host and for
@@ -295,13 +296,22 @@ refuse(const struct job *job, struct dora_error *err)
 {
     DORA_AUTOFREE char *builds = list_builds(&job->table);
 
+    if (job->found.obstacle)
+        return dora__fail(
+            err, EINVAL, "node `%s`: %s: Python %s (%s) cannot run nodes: %s",
+            job->node->id, job->request.reason,
+            job->found.version ? job->found.version : "of unknown version",
+            job->request.path ? job->request.path : "none",
+            job->found.obstacle);
     return dora__fail(
         err, EINVAL,
         "node `%s`: %s: Python %s (%s), but dora-run was built for %s; for "
         "this one too: `python3 configure.py --python %s` and `ninja`",
         job->node->id, job->request.reason,
         job->found.version ? job->found.version : "of unknown version",
-        job->request.path, builds ? builds : "others", job->request.path);
+        job->request.path ? job->request.path : "none",
+        builds ? builds : "others",
+        job->request.path ? job->request.path : "PYTHON");
 }
 
 /* Nobody asked for what was found: this build will do. */
@@ -345,11 +355,12 @@ identify(struct job *job, struct dora_error *err)
                               "node `%s`: %s: `%s` does not run as a Python 3",
                               job->node->id, request->reason, request->path);
     }
-    if (job->found.build)
+    if (job->found.build || job->found.stable)
         return 0;
-    return request->required ? refuse(job, err)
-                             : give_way(job, &job->table.builds[0],
-                                        "first Python dora-run was built for");
+    return request->required || !job->table.count
+               ? refuse(job, err)
+               : give_way(job, &job->table.builds[0],
+                          "first Python dora-run was built for");
 }
 
 /* --- where ---------------------------------------------------------------- */
@@ -439,6 +450,12 @@ settle(struct job *job, struct dora_error *err)
 
 /* --- what to execute ------------------------------------------------------ */
 
+static const char *
+program_of(const struct job *job)
+{
+    return job->found.build ? job->found.build->program : job->table.stable;
+}
+
 static int
 fill_argv(const struct job *job, struct dora__launch *launch)
 {
@@ -454,11 +471,12 @@ fill_argv(const struct job *job, struct dora__launch *launch)
 static int
 fill(const struct job *job, struct dora__launch *launch)
 {
-    launch->program = strdup(job->found.build->program);
+    launch->program = strdup(program_of(job));
     launch->interpreter = dora__format("Python %s (%s)", job->found.version,
                                        job->found.executable);
     launch->reason =
-        dora__format("%s; %s", job->why_there, job->request.reason);
+        dora__format("%s; %s%s", job->why_there, job->request.reason,
+                     job->found.build ? "" : "; by the module for any Python");
     if (!launch->program || !launch->interpreter || !launch->reason ||
         fill_argv(job, launch) < 0 ||
         dora__launch_push(&launch->env, "PYTHONUNBUFFERED=1") < 0)
@@ -487,12 +505,11 @@ prepare(struct job *job, struct dora__launch *launch, struct dora_error *err)
         result = identify(job, err);
     if (result == 0)
         result = settle(job, err);
-    if (result == 0 && access(job->found.build->program, X_OK) < 0)
+    if (result == 0 && access(program_of(job), X_OK) < 0)
         return dora__fail(err, ENOENT,
                           "node `%s`: %s cannot be executed: it runs the "
                           "nodes of Python %s; build it: `ninja`",
-                          job->node->id, job->found.build->program,
-                          job->found.version);
+                          job->node->id, program_of(job), job->found.version);
     return result < 0 ? result : fill(job, launch);
 }
 

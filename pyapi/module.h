@@ -12,8 +12,7 @@
 #ifndef DORA_MODULE_H
 #define DORA_MODULE_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "stable.h"
 
 #include "node.h"
 

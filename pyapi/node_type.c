@@ -88,7 +88,7 @@ node_dealloc(PyObject *object)
     PyMem_Free(self->parked);
     if (self->node != NULL && PyEval_GetFrame() != NULL)
         leave(self);
-    type->tp_free(object);
+    dora__py_free(type, object);
     Py_DECREF(type);
 }
 
@@ -154,7 +154,7 @@ check_id(const struct dora_node *node, PyObject *id)
 static PyObject *
 make(PyTypeObject *type, struct dora__py_module *m, PyObject *id)
 {
-    struct dora__py_node *self = node_of(type->tp_alloc(type, 0));
+    struct dora__py_node *self = node_of(dora__py_alloc(type));
 
     if (self == NULL)
         return NULL;

@@ -44,7 +44,7 @@ mixed(const struct pair *pair, Py_ssize_t index, const char *kind)
 }
 
 static int
-add_bools(struct pair *pair, PyObject *const *items, Py_ssize_t count)
+add_bools(struct pair *pair, PyObject *items, Py_ssize_t count)
 {
     uint8_t *values = PyMem_Malloc((size_t)count);
     int r;
@@ -52,7 +52,7 @@ add_bools(struct pair *pair, PyObject *const *items, Py_ssize_t count)
     if (values == NULL)
         return check(-ENOMEM);
     for (Py_ssize_t i = 0; i < count; i++)
-        values[i] = items[i] == Py_True;
+        values[i] = PyList_GET_ITEM(items, i) == Py_True;
     r = dora_metadata_bool_list(pair->metadata, pair->key, pair->key_size,
                                 values, (size_t)count);
     PyMem_Free(values);
@@ -60,7 +60,7 @@ add_bools(struct pair *pair, PyObject *const *items, Py_ssize_t count)
 }
 
 static int
-add_ints(struct pair *pair, PyObject *const *items, Py_ssize_t count)
+add_ints(struct pair *pair, PyObject *items, Py_ssize_t count)
 {
     int64_t *values = PyMem_Malloc((size_t)count * sizeof(*values) + 1);
     int r = 0;
@@ -68,7 +68,7 @@ add_ints(struct pair *pair, PyObject *const *items, Py_ssize_t count)
     if (values == NULL)
         return check(-ENOMEM);
     for (Py_ssize_t i = 0; i < count && r == 0; i++) {
-        PyObject *item = PyNumber_Index(items[i]);
+        PyObject *item = PyNumber_Index(PyList_GET_ITEM(items, i));
 
         if (item != NULL)
             values[i] = PyLong_AsLongLong(item);
@@ -84,7 +84,7 @@ add_ints(struct pair *pair, PyObject *const *items, Py_ssize_t count)
 }
 
 static int
-add_floats(struct pair *pair, PyObject *const *items, Py_ssize_t count)
+add_floats(struct pair *pair, PyObject *items, Py_ssize_t count)
 {
     double *values = PyMem_Malloc((size_t)count * sizeof(*values));
     int r = 0;
@@ -92,7 +92,7 @@ add_floats(struct pair *pair, PyObject *const *items, Py_ssize_t count)
     if (values == NULL)
         return check(-ENOMEM);
     for (Py_ssize_t i = 0; i < count && r == 0; i++) {
-        values[i] = PyFloat_AsDouble(items[i]);
+        values[i] = PyFloat_AsDouble(PyList_GET_ITEM(items, i));
         if (values[i] == -1.0 && PyErr_Occurred())
             r = mixed(pair, i, "a float");
     }
@@ -104,12 +104,12 @@ add_floats(struct pair *pair, PyObject *const *items, Py_ssize_t count)
 }
 
 static int
-add_strings(struct pair *pair, PyObject *const *items, Py_ssize_t count)
+add_strings(struct pair *pair, PyObject *items, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!PyUnicode_Check(items[i]))
+        if (!PyUnicode_Check(PyList_GET_ITEM(items, i)))
             return mixed(pair, i, "a str");
-        if (PyUnicode_AsUTF8(items[i]) == NULL)
+        if (PyUnicode_AsUTF8(PyList_GET_ITEM(items, i)) == NULL)
             return -1;
     }
     if (check(dora_metadata_string_list(pair->metadata, pair->key,
@@ -117,7 +117,8 @@ add_strings(struct pair *pair, PyObject *const *items, Py_ssize_t count)
         return -1;
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_ssize_t size;
-        const char *text = PyUnicode_AsUTF8AndSize(items[i], &size);
+        const char *text =
+            PyUnicode_AsUTF8AndSize(PyList_GET_ITEM(items, i), &size);
 
         if (check(dora_metadata_list_string(pair->metadata, text,
                                             (size_t)size)) < 0)
@@ -127,10 +128,10 @@ add_strings(struct pair *pair, PyObject *const *items, Py_ssize_t count)
 }
 
 static bool
-all_bools(PyObject *const *items, Py_ssize_t count)
+all_bools(PyObject *items, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!PyBool_Check(items[i]))
+        if (!PyBool_Check(PyList_GET_ITEM(items, i)))
             return false;
     }
     return count > 0;
@@ -146,7 +147,7 @@ is_numpy_scalar(PyObject *value)
     PyObject *module;
     bool is;
 
-    if (strncmp(Py_TYPE(value)->tp_name, "numpy.", 6) != 0)
+    if (strncmp(dora__py_type_name(Py_TYPE(value)), "numpy.", 6) != 0)
         return false;
     module = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__mro__");
     if (module == NULL || !PyTuple_Check(module)) {
@@ -158,7 +159,7 @@ is_numpy_scalar(PyObject *value)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(module); i++) {
         PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(module, i);
 
-        is = is || strcmp(base->tp_name, "numpy.generic") == 0;
+        is = is || strcmp(dora__py_type_name(base), "numpy.generic") == 0;
     }
     Py_DECREF(module);
     return is;
@@ -185,7 +186,7 @@ static int
 add_list(struct pair *pair, PyObject *list)
 {
     PyObject *items = PySequence_List(list);
-    PyObject **at;
+    PyObject *first;
     Py_ssize_t count;
     int r = 0;
 
@@ -200,17 +201,17 @@ add_list(struct pair *pair, PyObject *list)
         else if (PyErr_Occurred())
             r = -1;
     }
-    at = ((PyListObject *)items)->ob_item;
+    first = count > 0 ? PyList_GET_ITEM(items, 0) : NULL;
     if (r < 0)
         ;
-    else if (all_bools(at, count))
-        r = add_bools(pair, at, count);
-    else if (count == 0 || PyLong_Check(at[0]))
-        r = add_ints(pair, at, count);
-    else if (PyFloat_Check(at[0]))
-        r = add_floats(pair, at, count);
-    else if (PyUnicode_Check(at[0]))
-        r = add_strings(pair, at, count);
+    else if (all_bools(items, count))
+        r = add_bools(pair, items, count);
+    else if (count == 0 || PyLong_Check(first))
+        r = add_ints(pair, items, count);
+    else if (PyFloat_Check(first))
+        r = add_floats(pair, items, count);
+    else if (PyUnicode_Check(first))
+        r = add_strings(pair, items, count);
     else
         r = 1;
     Py_DECREF(items);
@@ -260,7 +261,7 @@ add_as_text(struct pair *pair, PyObject *value)
                 "metadata '%s' is sent as the text of its %.100s; metadata "
                 "holds bool, int, float, str, datetime and lists of one of "
                 "them",
-                pair->key, Py_TYPE(value)->tp_name) < 0)
+                pair->key, dora__py_type_name(Py_TYPE(value))) < 0)
             return -1;
     }
     text = PyObject_Str(value);
@@ -323,7 +324,7 @@ add_pair(struct pair *pair, PyObject *key, PyObject *value)
 
     if (!PyUnicode_Check(key)) {
         PyErr_Format(PyExc_TypeError, "metadata keys must be str, not %.100s",
-                     Py_TYPE(key)->tp_name);
+                     dora__py_type_name(Py_TYPE(key)));
         return -1;
     }
     pair->key = PyUnicode_AsUTF8AndSize(key, &size);
@@ -346,7 +347,7 @@ dora__py_metadata_encode(struct dora__py_module *m, PyObject *dict,
         return 0;
     if (!PyDict_Check(dict)) {
         PyErr_Format(PyExc_TypeError, "metadata must be a dict, not %.100s",
-                     Py_TYPE(dict)->tp_name);
+                     dora__py_type_name(Py_TYPE(dict)));
         return -1;
     }
     if (PyDict_GET_SIZE(dict) == 0)

@@ -146,7 +146,7 @@ refuse_data(PyObject *data)
                  "invalid data type: %.100s; accepted are bytes, contiguous "
                  "buffers (bytearray, memoryview, NumPy arrays: sent as their "
                  "bytes), Arrow arrays of uint8, and received values",
-                 Py_TYPE(data)->tp_name);
+                 dora__py_type_name(Py_TYPE(data)));
     return -1;
 }
 

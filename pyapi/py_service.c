@@ -40,7 +40,7 @@ with_id(PyObject *metadata, PyObject *id)
     else
         return PyErr_Format(PyExc_TypeError,
                             "metadata must be a dict, not %.100s",
-                            Py_TYPE(metadata)->tp_name);
+                            dora__py_type_name(Py_TYPE(metadata)));
     if (dict != NULL && PyDict_SetItemString(dict, REQUEST_ID, id) < 0)
         Py_CLEAR(dict);
     return dict;

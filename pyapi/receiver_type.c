@@ -59,7 +59,7 @@ receiver_dealloc(PyObject *object)
     Py_CLEAR(self->timer);
     Py_CLEAR(self->future);
     Py_CLEAR(self->node);
-    type->tp_free(object);
+    dora__py_free(type, object);
     Py_DECREF(type);
 }
 
@@ -199,7 +199,7 @@ dora__py_recv_async(PyObject *object, PyObject *const *args, Py_ssize_t count,
     timeout = dora__py_timeout(values[0]);
     if (timeout == -2)
         return NULL;
-    self = receiver_of(node->m->receiver->tp_alloc(node->m->receiver, 0));
+    self = receiver_of(dora__py_alloc(node->m->receiver));
     if (self == NULL)
         return NULL;
     self->node = (struct dora__py_node *)Py_NewRef(object);

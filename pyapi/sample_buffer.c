@@ -25,7 +25,7 @@ PyObject *
 dora__py_buffer_new(const struct dora__py_module *m, struct dora_loan *loan,
                     PyObject *output)
 {
-    struct buffer *self = (struct buffer *)m->buffer->tp_alloc(m->buffer, 0);
+    struct buffer *self = (struct buffer *)dora__py_alloc(m->buffer);
 
     if (self == NULL) {
         dora_loan_drop(loan);
@@ -101,7 +101,7 @@ buffer_dealloc(PyObject *object)
     check_seal(self);
     dora_loan_drop(self->loan);
     Py_DECREF(self->output);
-    type->tp_free(object);
+    dora__py_free(type, object);
     Py_DECREF(type);
 }
 

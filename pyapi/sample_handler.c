@@ -48,7 +48,7 @@ dora__py_handler_new(struct dora__py_node *node, struct dora_loan *loan,
 
     if (buffer == NULL)
         return NULL;
-    self = handler_of(node->m->handler->tp_alloc(node->m->handler, 0));
+    self = handler_of(dora__py_alloc(node->m->handler));
     if (self == NULL) {
         Py_DECREF(buffer);
         return NULL;
@@ -94,7 +94,7 @@ handler_dealloc(PyObject *object)
         PyMem_Free(self->views);
     Py_CLEAR(self->buffer);
     Py_CLEAR(self->node);
-    type->tp_free(object);
+    dora__py_free(type, object);
     Py_DECREF(type);
 }
 

@@ -28,7 +28,7 @@ scalar_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     Py_XDECREF(((struct scalar *)self)->text);
-    type->tp_free(self);
+    dora__py_free(type, (PyObject *)self);
     Py_DECREF(type);
 }
 
@@ -166,7 +166,7 @@ PyObject *
 dora__py_scalar_new(const struct dora__py_module *m, enum dora_value value,
                     uint8_t number)
 {
-    struct scalar *self = (struct scalar *)m->scalar->tp_alloc(m->scalar, 0);
+    struct scalar *self = (struct scalar *)dora__py_alloc(m->scalar);
 
     if (self != NULL) {
         self->value = value;

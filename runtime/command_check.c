@@ -202,6 +202,7 @@ int
 command_version(const struct command *command)
 {
     DORA_AUTOFREE char *builds = NULL;
+    DORA_AUTOFREE char *stable = NULL;
     struct dora_error err;
 
     (void)printf("dora-run %s, memory layout %u\n", DORA_VERSION,
@@ -215,5 +216,8 @@ command_version(const struct command *command)
         (void)printf("no Python: %s\n", err.text);
     else
         print_builds(builds);
+    stable = dora__format("%s/dora-stable", command->libexec);
+    if (stable && access(stable, X_OK) == 0)
+        (void)printf("other CPythons from 3.11 on: by %s\n", stable);
     return STATUS_OK;
 }

@@ -11,7 +11,9 @@
 #       dora-guardian          the runtime's helpers; for each Python one program
 #       TAG/dora-python        that is it with the dora module and, where that
 #       TAG/dora-inhost.so     can be, what runs it inside dora-run; `pythons`
-#       pythons                says which is whose
+#       pythons                says which is whose; the module for the other
+#       dora-stable            Pythons
+#       dora-stable.so, dora-preload.so
 
 set -eu
 
@@ -61,6 +63,11 @@ install_all() {
         [ ! -f "$inhost" ] || put 644 "$inhost" \
             "libexec/dora-run/$tag/dora-inhost.so"
     done <"$build/pythons"
+    if [ -f "$build/dora-stable" ]; then
+        put 755 "$build/dora-stable" libexec/dora-run/dora-stable
+        put 644 "$build/dora-stable.so" libexec/dora-run/dora-stable.so
+        put 644 "$build/dora-preload.so" libexec/dora-run/dora-preload.so
+    fi
     write_pythons >"$root/libexec/dora-run/pythons"
     put 644 "$build/libdora.a" lib/libdora.a
     put 644 "$build/libdora-python.a" lib/libdora-python.a
@@ -79,6 +86,9 @@ uninstall_all() {
         done <"$root/libexec/dora-run/pythons"
     fi
     rm -f "$root/bin/dora-run" "$root/libexec/dora-run/dora-guardian" \
+        "$root/libexec/dora-run/dora-stable" \
+        "$root/libexec/dora-run/dora-stable.so" \
+        "$root/libexec/dora-run/dora-preload.so" \
         "$root/libexec/dora-run/pythons" "$root/lib/libdora.a" \
         "$root/lib/libdora-python.a" "$root/include/dora.h" \
         "$root/lib/pkgconfig/dora.pc"

@@ -162,6 +162,9 @@ class TestInstall(Temporary):
             "usr/lib/libdora-python.a", "usr/lib/pkgconfig/dora.pc",
             "usr/libexec/dora-run/dora-guardian",
             "usr/libexec/dora-run/pythons",
+            "usr/libexec/dora-run/dora-stable",
+            "usr/libexec/dora-run/dora-stable.so",
+            "usr/libexec/dora-run/dora-preload.so",
             *("usr/libexec/dora-run/%s/dora-python" % tag for tag in tags),
             *("usr/libexec/dora-run/%s/dora-inhost.so" % tag for tag in tags
               if os.path.exists("build/%s/dora-inhost.so" % tag))}

@@ -50,6 +50,43 @@ test_launcher_claims_what_is_python(void **state)
     }
 }
 
+/* Says of the interpreter that it was called as what the real one would. */
+static void
+make_stable(struct world *world, const char *module)
+{
+    char text[1024];
+
+    (void)snprintf(text, sizeof text,
+                   "#!/bin/sh\nprintf '%%s\\n' '%s/other/python3' "
+                   "'%s/other/python3' 3.12.4 '%s'\n",
+                   world->root, world->root, module);
+    make_file(world, "libexec/dora-stable", 0755, text);
+}
+
+static void
+test_launcher_other_pythons_get_the_module_for_all(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", "../other/python3");
+
+    make_stable(world, "yes");
+    assert_runs(world, &node, "libexec/dora-stable", "other/python3");
+    assert_reason(world, "module for any Python");
+    make_stable(world, "it is free-threaded");
+    assert_refused(world, &node, "cannot run nodes: it is free-threaded");
+    /* Nobody asked for the one on PATH: it need not do. */
+    node.python = NULL;
+    set_variable(world, "PATH", below(world, "other"));
+    assert_runs(world, &node, "libexec/one", "base1/python3.11");
+    make_stable(world, "yes");
+    assert_runs(world, &node, "libexec/dora-stable", "other/python3");
+    /* And there may be no other build. */
+    make_file(world, "libexec/pythons", 0644, "");
+    assert_runs(world, &node, "libexec/dora-stable", "other/python3");
+    set_variable(world, "PATH", "/nowhere");
+    assert_refused(world, &node, "no python3 is on PATH");
+}
+
 static void
 test_launcher_console_script_runs_on_its_own(void **state)
 {
@@ -175,6 +212,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(test_launcher_claims_what_is_python),
+        IN_WORLD(test_launcher_other_pythons_get_the_module_for_all),
         IN_WORLD(test_launcher_console_script_runs_on_its_own),
         IN_WORLD(test_launcher_as_path_takes_its_arguments),
         IN_WORLD(test_launcher_script_that_is_missing_is_said),

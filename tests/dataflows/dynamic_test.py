@@ -289,16 +289,16 @@ class Leaving(DynamicTest):
         """A child of it that lives on holds the connection, and nobody up."""
         running = self.begin({"hand": Node(path="dynamic")})
         hand = self.attach("""
-            import os, time
+            import os, sys, time
             from dora import Node
             node = Node()
             child = os.fork()
             if child == 0:
                 time.sleep(60)
-            print("child", child, flush=True)
+            sys.stdout.write(f"{child}\\n")
             os._exit(3)
         """)
-        hand.expect("child")
+        hand.expect("\n")
         self.assertEqual(hand.process.wait(), 3)
         running.expect("is attached no more")
         child = int(hand.text["out"].split()[-1])

@@ -216,6 +216,7 @@ class Running:
 
 class FlowTest(unittest.TestCase):
     maxDiff = 2000
+    dora_run = None  # another one than that of the settings
 
     def setUp(self):
         self.fresh()
@@ -287,7 +288,8 @@ class FlowTest(unittest.TestCase):
     ):
         """`python` None: which one is left to dora-run."""
         report = os.path.join(self.directory, "report.json")
-        command = [*under, settings.dora_run, *args, "--report", report, path]
+        command = [*under, self.dora_run or settings.dora_run, *args]
+        command += ["--report", report, path]
         if python is not None:
             command += ["--python", python or settings.python]
         running = Running(
@@ -373,6 +375,8 @@ class FlowTest(unittest.TestCase):
             shutil.copy(os.path.join(built, name), place)
         with open(os.path.join(built, "pythons")) as table:
             rows = [line.rstrip("\n").split("\t") for line in table]
+        if not rows:
+            self.skipTest("no dora-python to preload it into")
         with open(os.path.join(place, "pythons"), "w") as table:
             for tag, version, executable, program in rows:
                 wrapper = self.write(f"libexec/{tag}", f"""\

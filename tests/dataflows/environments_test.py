@@ -1,0 +1,125 @@
+"""Nodes of one dataflow, each in an environment of its own: its interpreter,
+its packages, and the standard library that belongs to both."""
+
+import os
+import shutil
+import subprocess
+
+from harness import FlowTest, Node, settings
+
+#: What any node should be able to do, and who it is.
+REPORT = """
+    import ctypes, math, sqlite3, ssl, sys
+    import which                     # another in each environment
+    from dora import Node
+
+    node = Node()
+    assert ctypes.sizeof(ctypes.c_int) == 4 and math.isclose(math.sin(0), 0)
+    assert sqlite3.connect(":memory:").execute("select 6 * 7").fetchone() == (42,)
+    ssl.create_default_context()
+    print(which.NAME, sys.prefix, sys.executable, sep="\\n")
+    for event in node:
+        if event["type"] == "INPUT":
+            node.send_output("out", event["value"])
+            break
+"""
+
+SOURCE = """
+    from dora import Node
+    from probe import place
+    with Node().send_output_raw("out", 5000) as buffer:
+        buffer[:] = bytes(range(250)) * 20
+        print(*place(buffer))
+"""
+
+SINK = """
+    from dora import Node
+    from probe import place
+    for event in Node():
+        if event["type"] == "INPUT":
+            assert bytes(event["value"]) == bytes(range(250)) * 20
+            print(*place(event["value"]))
+"""
+
+
+class Environments(FlowTest):
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(os.path.dirname(settings.dora_run), "pythons")) as table:
+            self.rows = [line.split("\t") for line in table.read().splitlines()]
+        if not any(os.path.samefile(row[2], os.path.realpath(settings.python))
+                   for row in self.rows):
+            self.skipTest("dora-run was not built for this Python")
+
+    def venv(self, name, python, *options):
+        """An environment without pip, with a package that knows its name."""
+        place = os.path.join(self.directory, name)
+        subprocess.run(
+            [python, "-m", "venv", "--without-pip", *options, place], check=True)
+        site = subprocess.run(
+            [place + "/bin/python", "-c",
+             "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            check=True, capture_output=True, text=True).stdout.strip()
+        with open(os.path.join(site, "which.py"), "w") as file:
+            file.write(f"NAME = {name!r}\n")
+        return place
+
+    def chain(self, environments):
+        """One block goes through a node in each of them."""
+        nodes, before = {}, "source/out"
+        self.write("report.py", REPORT)
+        for name, place in environments.items():
+            nodes[name] = Node(path="report.py", python=place,
+                               inputs={"in": before}, outputs=["out"])
+            before = f"{name}/out"
+        nodes["source"] = Node(SOURCE, outputs=["out"], isolation="process")
+        nodes["sink"] = Node(SINK, inputs={"in": before}, isolation="process")
+        run = self.flow(nodes)
+        for name, place in environments.items():
+            self.assertEqual(run.lines(name)[:2], [name, place], run)
+            self.assertTrue(run.lines(name)[2].startswith(place + "/bin/python"))
+        self.assertEqual(run.lines("sink"), run.lines("source"))  # not a copy
+        return run
+
+    def everywhere(self):
+        """A venv of each Python that dora-run was built for, and of the first
+        one another, whose interpreter is a copy."""
+        found = {f"venv{i}": self.venv(f"venv{i}", row[2])
+                 for i, row in enumerate(self.rows)}
+        found["copied"] = self.venv("copied", self.rows[0][2], "--copies")
+        return found
+
+    def test_of_every_python(self):
+        run = self.chain(self.everywhere())
+        self.assertEqual({node["tier"] for node in run.report["nodes"]}, {"process"})
+
+    def test_named_by_a_link(self):
+        place = os.path.join(self.directory, "linked")
+        os.symlink(self.venv("venv", self.rows[0][2]), place)
+        self.write("report.py", REPORT)
+        run = self.flow({
+            "source": Node(SOURCE, outputs=["out"], isolation="process"),
+            "node": Node(path="report.py", python=place, outputs=["out"],
+                         inputs={"in": "source/out"}),
+        })
+        self.assertEqual(run.lines("node"),
+                         ["venv", place, place + "/bin/python"])
+
+    def test_of_pythons_that_dora_run_was_not_built_for(self):
+        """Those but the tests' own get the module for any Python."""
+        built = os.path.dirname(settings.dora_run)
+        place = os.path.join(self.directory, "with space")
+        os.mkdir(place)
+        for name in ("dora-run", "dora-guardian", "dora-stable", "dora-stable.so",
+                     "dora-preload.so"):
+            shutil.copy(os.path.join(built, name), place)
+        with open(os.path.join(place, "pythons"), "w") as table:
+            table.writelines(
+                "\t".join(row) + "\n" for row in self.rows
+                if os.path.samefile(row[2], os.path.realpath(settings.python)))
+        self.dora_run = os.path.join(place, "dora-run")
+        run = self.chain(self.everywhere())
+        reasons = [node["reason"] for node in run.report["nodes"]]
+        others = sum("module for any Python" in reason for reason in reasons)
+        mine = os.path.samefile(self.rows[0][2], os.path.realpath(settings.python))
+        self.assertEqual(others, len(self.rows) - 1 + (not mine))
