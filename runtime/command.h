@@ -13,6 +13,7 @@ enum verb {
     VERB_GRAPH,
     VERB_NODE,
     VERB_LOGS,
+    VERB_BUILD,
     VERB_HELP,
     VERB_VERSION,
 };
@@ -30,7 +31,7 @@ struct command {
     enum dora_level log_level;     /* what is shown */
     const char **isolation, **env; /* NULL-terminated, or NULL */
     char *python, *libexec;
-    bool allow_shell;
+    bool allow_shell, uv, no_build;
     int exit_when_nodes_finish;
 };
 
@@ -59,6 +60,7 @@ int command_run(const struct command *command);
 int command_check(const struct command *command);
 int command_graph(const struct command *command);
 int command_node(const struct command *command);
+int command_build(const struct command *command);
 int command_logs(const struct command *command);
 int command_version(const struct command *command);
 

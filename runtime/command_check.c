@@ -128,6 +128,37 @@ command_check(const struct command *command)
     return STATUS_OK;
 }
 
+/* --- build ---------------------------------------------------------------- */
+
+static void
+show_line(void *arg, const struct dora_log_record *record)
+{
+    struct dora__text line = {0};
+
+    print_line(arg, record, &line);
+    if (!line.failed)
+        (void)fwrite(line.text, 1, line.size, stdout);
+    (void)fflush(stdout);
+    free(line.text);
+}
+
+int
+command_build(const struct command *command)
+{
+    struct print_look look = {.colours = print_colours(1)};
+    struct dora_options options = command_options(command);
+    struct dora_error err;
+
+    options.log = show_line;
+    options.log_arg = &look;
+    if (dora_build_file(command->file, &options,
+                        DORA_BUILD_AGAIN | (command->uv ? DORA_BUILD_UV : 0),
+                        &err) == 0)
+        return STATUS_OK;
+    (void)fprintf(stderr, "dora-run: %s\n", err.text);
+    return STATUS_FAILED;
+}
+
 /* --- graph ---------------------------------------------------------------- */
 
 int

@@ -8,7 +8,7 @@
 #include <string.h>
 
 const char command_usage[] =
-    "usage: dora-run FILE | check FILE | graph FILE   [options]\n"
+    "usage: dora-run FILE | check FILE | graph FILE | build FILE   [options]\n"
     "       dora-run logs [FILE] [--id NODE] [--follow]\n"
     "       dora-run node --id NODE SCRIPT.py [arguments]\n"
     "       dora-run --help\n";
@@ -21,6 +21,9 @@ const char command_help[] =
     "    dora-run check FILE     say what is wrong with it, and for each node\n"
     "                            what would run it and why; starts nothing\n"
     "    dora-run graph FILE     print it as a Mermaid flowchart\n"
+    "    dora-run build FILE     run the `build` lines of its nodes; a run "
+    "does\n"
+    "                            so too, where they have changed since\n"
     "    dora-run logs [FILE]    show what the nodes of its last run have "
     "printed,\n"
     "                            or of the last run in this directory\n"
@@ -61,6 +64,10 @@ const char command_help[] =
     "    --log-level L           show lines of level L and worse only: error,\n"
     "                            warn, info, debug, trace; stdout (default): "
     "all\n"
+    "\n"
+    "Options of run and build:\n"
+    "    --uv                    `pip` in a `build` line is `uv pip`\n"
+    "    --no-build              run no `build` line before the nodes\n"
     "\n"
     "Options of logs:\n"
     "    --id NODE               only what this node printed\n"
@@ -300,6 +307,8 @@ enum option {
     OPTION_ID,
     OPTION_RUN,
     OPTION_FOLLOW,
+    OPTION_UV,
+    OPTION_NO_BUILD,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_COUNT,
@@ -311,7 +320,8 @@ static const char *const option_names[OPTION_COUNT + 1] = {
     "--python",     "--isolation",
     "--env",        "--allow-shell-nodes",
     "--id",         "--run",
-    "--follow",     "--help",
+    "--follow",     "--uv",
+    "--no-build",   "--help",
     "--version",    NULL,
 };
 
@@ -359,6 +369,12 @@ set_option(struct command *command, enum option option, const char *value)
         return *value ? 0 : -EINVAL;
     case OPTION_FOLLOW:
         command->follow = true;
+        return 0;
+    case OPTION_UV:
+        command->uv = true;
+        return 0;
+    case OPTION_NO_BUILD:
+        command->no_build = true;
         return 0;
     case OPTION_HELP:
         command->verb = VERB_HELP;
@@ -419,7 +435,7 @@ parse_option(char ***at, struct command *command, struct dora_error *err)
 
 /* --- the whole line ------------------------------------------------------- */
 
-static const char *const verbs[] = {"run",  "check", "graph",
+static const char *const verbs[] = {"run",  "check", "graph", "build",
                                     "node", "logs",  NULL};
 
 /* `node`: the words after it are the script and what is its own. */
@@ -453,7 +469,8 @@ parse_logs(const char **words, struct command *command, struct dora_error *err)
 static int
 parse_words(const char **words, struct command *command, struct dora_error *err)
 {
-    static const enum verb values[] = {VERB_RUN, VERB_CHECK, VERB_GRAPH};
+    static const enum verb values[] = {VERB_RUN, VERB_CHECK, VERB_GRAPH,
+                                       VERB_BUILD};
     const char *meant, *first = words ? words[0] : NULL;
     size_t at = 0;
 

@@ -414,6 +414,21 @@ run_loaded(struct run_state *state)
     return state->run.status;
 }
 
+/* What is wrong with the file is left to who loads it, and tells all of it. */
+static int
+build(struct run_state *state, const struct dora_options *options)
+{
+    const struct command *command = state->command;
+    struct dora_error err;
+
+    if (command->no_build ||
+        dora_build_file(command->file, options, command->uv ? DORA_BUILD_UV : 0,
+                        &err) != -ECANCELED)
+        return STATUS_OK;
+    screen_say(state->screen, "%s", err.text);
+    return STATUS_FAILED;
+}
+
 int
 command_run(const struct command *command)
 {
@@ -435,7 +450,9 @@ command_run(const struct command *command)
         return complain("screen", err.text);
     options.log = hear;
     options.log_arg = &state;
-    status = command_load(command, &options, &state.flow);
+    status = build(&state, &options);
+    if (status == STATUS_OK)
+        status = command_load(command, &options, &state.flow);
     if (status == STATUS_OK)
         status = run_loaded(&state);
     atomic_store_explicit(&signals.leaving, true, memory_order_relaxed);

@@ -315,6 +315,13 @@ void dora__health_look(struct dora_dataflow *flow, int64_t now);
 
 /* --- load.c -------------------------------------------------------------- */
 
+/* The text of a dataflow file, new; -EINVAL when it is read if it is longer
+ * than one may be. */
+DORA_MUST_CHECK
+int dora__file_read(const char *path, char **ret_text, size_t *ret_size,
+                    struct dora_error *err);
+/* Where a file lies: absolute, new. NULL: errno says why. */
+char *dora__file_directory(const char *file);
 /* Releases what load made. */
 void dora__flow_unload(struct dora_dataflow *flow);
 

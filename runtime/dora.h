@@ -152,6 +152,22 @@ DORA_API int dora_dataflow_load_string(const char *text, size_t text_size,
                                        struct dora_dataflow **ret_flow,
                                        struct dora_error *err);
 
+/* How `build` is run. */
+enum {
+    DORA_BUILD_AGAIN =
+        1,             /* also where nothing has changed since it succeeded */
+    DORA_BUILD_UV = 2, /* `pip` is `uv pip` */
+};
+
+/* Runs the `build` lines of the nodes of a file, one command after the other,
+ * to be called before it is loaded: they may make what it needs. What they
+ * print goes to options->log. Lines that have succeeded run again when they,
+ * the node's interpreter or its environment have changed; requirements that
+ * are met are not asked of pip. -ECANCELED: a command failed. */
+DORA_API int dora_build_file(const char *path,
+                             const struct dora_options *options, unsigned flags,
+                             struct dora_error *err);
+
 struct dora_node;
 
 /* The body of a node that is a C function: runs on a thread of its own, is

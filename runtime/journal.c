@@ -54,6 +54,15 @@ ignore_out(const char *base)
     return path == NULL ? -ENOMEM : put_file(path, true, "*\n", 2);
 }
 
+int
+dora__journal_make_out(const char *base)
+{
+    DORA_AUTOFREE char *out = dora__format("%s/out", base);
+    int code = out == NULL ? -ENOMEM : make_directory(out);
+
+    return code < 0 ? code : ignore_out(base);
+}
+
 static int
 write_run(const char *directory, const struct dora__journal_run *run)
 {
@@ -81,14 +90,9 @@ int
 dora__journal_open(const char *base, const struct dora__journal_run *run,
                    struct dora__journal *ret_journal, struct dora_error *err)
 {
-    DORA_AUTOFREE char *out = dora__format("%s/out", base);
     DORA_AUTOFREE char *directory = dora__format("%s/out/%s", base, run->id);
-    int code = -ENOMEM;
+    int code = directory == NULL ? -ENOMEM : dora__journal_make_out(base);
 
-    if (out != NULL && directory != NULL)
-        code = make_directory(out);
-    if (code == 0)
-        code = ignore_out(base);
     if (code == 0)
         code = make_directory(directory);
     if (code == 0)

@@ -18,6 +18,9 @@ struct dora__journal_run {
     int control_fd;     /* /proc/<pid>/fd/<this> is the dataflow's control */
 };
 
+/* Makes `base`/out, which version control is told to ignore. */
+DORA_MUST_CHECK
+int dora__journal_make_out(const char *base);
 /* Makes `base`/out/<id>, out/.gitignore and run.json. */
 int dora__journal_open(const char *base, const struct dora__journal_run *run,
                        struct dora__journal *ret_journal,

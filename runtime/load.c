@@ -62,8 +62,6 @@ warn_of_ignored(const struct dora_dataflow *flow,
 {
     const struct dora__graph_node *node = member->node;
 
-    if (node->build != NULL)
-        warn_node(flow, node, "`build` is not run");
     if (node->health_check_timeout_ns > 0 &&
         (dora__member_inside(member) || !member->launch.attaches))
         warn_node(flow, node,
@@ -441,8 +439,8 @@ absolute_directory(const char *path)
     return realpath(path != NULL && *path != 0 ? path : ".", NULL);
 }
 
-static char *
-directory_of(const char *file)
+char *
+dora__file_directory(const char *file)
 {
     const char *slash = strrchr(file, '/');
     DORA_AUTOFREE char *name = slash == NULL ? strdup(".")
@@ -455,9 +453,9 @@ directory_of(const char *file)
 
 /* The file's text, one byte more than a document may have at most: what is
  * longer is refused by who reads it. */
-static int
-read_file(const char *path, char **ret_text, size_t *ret_size,
-          struct dora_error *err)
+int
+dora__file_read(const char *path, char **ret_text, size_t *ret_size,
+                struct dora_error *err)
 {
     DORA_AUTOFREE char *text = malloc(DORA__MAX_DOCUMENT + 1);
     DORA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -493,10 +491,10 @@ dora_dataflow_load_file(const char *path, const struct dora_options *options,
 
     if (path == NULL || ret_flow == NULL)
         return dora__fail(err, EINVAL, "no file was named");
-    code = read_file(path, &text, &size, err);
+    code = dora__file_read(path, &text, &size, err);
     if (code < 0)
         return code;
-    directory = directory_of(path);
+    directory = dora__file_directory(path);
     if (directory == NULL)
         return dora__fail(err, errno, "%s: %s", path, strerror(errno));
     return load(text, size, make_flow(options, strdup(path), directory),

@@ -61,6 +61,8 @@ run(const struct command *command)
         return command_check(command);
     case VERB_GRAPH:
         return command_graph(command);
+    case VERB_BUILD:
+        return command_build(command);
     case VERB_LOGS:
         return command_logs(command);
     case VERB_NODE:
