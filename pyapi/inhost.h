@@ -69,6 +69,9 @@ PyThreadState *dora__inhost_interpreter(struct dora_error *err);
 
 /* --- inhost_script.c: attached to the guest's interpreter ----------------- */
 
+/* Once, attached to the main interpreter, before any script. -1: it cannot. */
+DORA_MUST_CHECK
+int dora__inhost_compile(void);
 /* Runs the script. The status it ends with, as of wait(). */
 int dora__inhost_script(struct dora__guest *guest);
 

@@ -54,6 +54,7 @@ begin(const char *base, bool say_faults, struct dora_error *err)
 {
     PyObject *module;
     PyStatus status;
+    bool compiled;
 
     if (Py_IsInitialized())
         return dora__fail(err, EBUSY,
@@ -69,9 +70,11 @@ begin(const char *base, bool say_faults, struct dora_error *err)
     if (module == NULL)
         PyErr_Clear();
     Py_XDECREF(module);
+    compiled = dora__inhost_compile() == 0;
+    PyErr_Clear();
     dora__inhost_fault_start(say_faults);
     (void)PyEval_SaveThread();
-    return 0;
+    return compiled ? 0 : dora__fail(err, ENOMEM, "no memory for Python");
 }
 
 /* The main thread as CPython sees it: it never ends, so that its identity

@@ -3,6 +3,7 @@
  * here; only its own frames are in its tracebacks. */
 #include "inhost.h"
 
+#include <marshal.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,33 @@ __asm__(".section .rodata\n"
         ".byte 0\n"
         ".previous\n");
 
+/* The same compiled, as bytes: of the process, made before any node runs. */
+static struct {
+    char *bytes;
+    Py_ssize_t size;
+} compiled;
+
+/* Compiling takes 3 ms, reading what was compiled a thirtieth of that. */
+int
+dora__inhost_compile(void)
+{
+    PyObject *code, *bytes = NULL;
+
+    code =
+        Py_CompileString(dora__inhost_source, "<dora-inhost>", Py_file_input);
+    if (code != NULL)
+        bytes = PyMarshal_WriteObjectToString(code, Py_MARSHAL_VERSION);
+    if (bytes != NULL) {
+        compiled.size = PyBytes_GET_SIZE(bytes);
+        compiled.bytes = malloc((size_t)compiled.size);
+    }
+    if (compiled.bytes != NULL)
+        memcpy(compiled.bytes, PyBytes_AS_STRING(bytes), (size_t)compiled.size);
+    Py_XDECREF(code);
+    Py_XDECREF(bytes);
+    return compiled.bytes == NULL ? -1 : 0;
+}
+
 /* What inhost.py defines: a new dict; NULL with an exception. */
 static PyObject *
 boot(struct dora__guest *g)
@@ -26,8 +54,7 @@ boot(struct dora__guest *g)
 
     if (globals == NULL)
         return NULL;
-    code =
-        Py_CompileString(dora__inhost_source, "<dora-inhost>", Py_file_input);
+    code = PyMarshal_ReadObjectFromString(compiled.bytes, compiled.size);
     if (code != NULL)
         result = PyEval_EvalCode(code, globals, globals);
     Py_XDECREF(code);
