@@ -1,0 +1,150 @@
+"""T56: what a node forks, spawns and starts is none of the dataflow's."""
+
+import unittest
+
+from harness import FlowTest, Node
+
+SOURCE = """
+    from dora import Node
+    node = Node()
+    for n in range(30):
+        with node.send_output_raw("x", 100_000) as buffer:
+            buffer[:] = bytes([n]) * 100_000
+"""
+
+
+class Children(FlowTest):
+    def beside_children(self, script):
+        """Runs a sink that makes children while it receives; what arrives is
+        whole, and in order."""
+        run = self.flow({
+            "source": Node(SOURCE, outputs=["x"]),
+            "sink": Node(script, isolation="process", inputs={
+                "x": {"source": "source/x", "queue_policy": "backpressure"}}),
+        })
+        self.assertEqual(run.lines("sink")[-1], str(list(range(30))), run)
+        self.assert_accounted(run)
+        return run.lines("sink")[:-1]
+
+    def test_pools_of_every_method(self):
+        lines = self.beside_children("""
+            import multiprocessing
+            from concurrent.futures import ProcessPoolExecutor
+
+            def total(data):
+                return len(data), data[0]
+
+            if __name__ == "__main__":
+                from dora import Node
+                node = Node()
+                pools = [
+                    ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method))
+                    for method in ("fork", "spawn", "forkserver")
+                ]
+                got = []
+                for event in node:
+                    if event["type"] == "INPUT":
+                        data = bytes(event["value"])
+                        pool = pools[len(got) % 3]
+                        size, first = pool.submit(total, data).result()
+                        assert size == 100_000
+                        got.append(first)
+                for pool in pools: pool.shutdown()
+                print(got)
+        """)
+        self.assertEqual(lines, [])
+
+    def test_workers_that_inherit_values(self):
+        """As data loaders do: forked workers read the parent's values in place,
+        drop them, and end in every way; the parent's are still there."""
+        self.beside_children("""
+            import os
+            from dora import Node
+            node = Node()
+            held, got = [], []
+            for event in node:
+                if event["type"] != "INPUT":
+                    continue
+                held.append(event["value"])
+                if len(held) < 10:
+                    continue
+                workers = []
+                for number in range(4):
+                    pid = os.fork()
+                    if pid == 0:
+                        view = memoryview(held[number])
+                        right = len(set(bytes(view))) == 1
+                        del view
+                        held.clear()
+                        if number == 0: os.kill(os.getpid(), 9)
+                        if number == 1: os._exit(not right)
+                        raise SystemExit(not right)   # with all finalizers
+                    workers.append(pid)
+                codes = [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in workers]
+                assert codes == [-9, 0, 0, 0], codes
+                for value in held:
+                    data = bytes(value)
+                    assert data == data[:1] * 100_000
+                    got.append(data[0])
+                held.clear()
+            print(got)
+        """)
+
+    def test_helper_that_imports_dora(self):
+        """It is no node: told so, or without the module; the node goes on."""
+        self.write("helper.py", """
+            try:
+                from dora import Node
+                Node()
+                print("a node")
+            except (ImportError, RuntimeError) as error:
+                print("none")
+        """)
+        lines = self.beside_children("""
+            import subprocess, sys
+            from dora import Node
+            node = Node()
+            got = []
+            for event in node:
+                if event["type"] == "INPUT":
+                    got.append(bytes(event["value"])[0])
+                    if len(got) % 10 == 0:
+                        print(subprocess.run([sys.executable, "helper.py"],
+                                             capture_output=True, text=True).stdout.strip())
+            print(got)
+        """)
+        self.assertEqual(lines, ["none"] * 3)
+
+
+class Accidents(FlowTest):
+    def test_writing_to_what_was_received_kills_only_the_writer(self):
+        """Through a bare address, past all that Python forbids."""
+        inputs = {"x": {"source": "source/x", "queue_policy": "backpressure"}}
+        run = self.flow({
+            "source": Node(SOURCE, outputs=["x"]),
+            "writer": Node("""
+                import ctypes
+                from dora import Node
+                from probe import address
+                node = Node()
+                value = node.next()["value"]
+                print("writes", flush=True)
+                ctypes.memset(address(value), 255, 1)
+                print("has written")
+            """, inputs=inputs, isolation="process"),
+            "reader": Node("""
+                from dora import Node
+                print([bytes(e["value"]) == bytes([n]) * 100_000 for n, e in
+                       enumerate(e for e in Node() if e["type"] == "INPUT")] == [True] * 30)
+            """, inputs=inputs),
+        }, code=1)
+        self.assertEqual(run.lines("writer"), ["writes"])
+        self.assertEqual(run.node("writer")["exit"], "signal")
+        self.assertEqual(run.node("writer")["exit_code"], 11)
+        self.assertEqual(run.lines("reader"), ["True"])
+        self.assertEqual(run.node("source")["exit"], "success")
+        self.assert_accounted(run)
+
+
+if __name__ == "__main__":
+    unittest.main()
