@@ -1,6 +1,10 @@
 """Nodes that are started again, and inputs that fall silent."""
 
-from harness import FlowTest, Node
+import contextlib
+import os
+import resource
+
+from harness import FlowTest, Node, either, has_long_form
 
 COUNTED = """
     import sys
@@ -142,6 +146,102 @@ class Restart(FlowTest):
                 restart_policy="on-failure", max_restarts=1, isolation="process"),
         })
         self.assertEqual(run.lines("killer"), ["both are back 1"])
+
+
+class Stop(FlowTest):
+    def test_stop_during_the_delay(self):
+        """T44: nobody is started again, and nobody waited for."""
+        running = self.start({
+            "worker": Node("""
+                from dora import Node
+                Node()
+                print("up", flush=True)
+                raise SystemExit(3)
+            """, restart_policy="on-failure", restart_delay=30),
+        })
+        running.expect("starting it again in 30 s")
+        running.signal()
+        run = self.ended(running, None)
+        self.assertEqual(run.lines("worker"), ["up"])
+        self.assertLess(run.seconds, 10)
+
+    def test_stop_during_the_start(self):
+        """At any moment of it; the second call of stop changes nothing."""
+        for tenth in range(6):
+            self.fresh()
+            running = self.start({
+                "worker": Node("""
+                    import os
+                    from dora import Node
+                    Node()
+                    os.kill(os.getpid(), 9)
+                """, restart_policy="always", restart_delay=0, isolation="process"),
+            })
+            running.expect("starting it again", 1 + tenth)
+            running.signal()
+            running.signal(15)
+            run = self.ended(running, None)
+            self.assertLess(run.seconds, 20)
+
+
+class Descriptors(FlowTest):
+    @has_long_form
+    def test_restarts_cost_no_descriptors(self):
+        """T16: of dora-run, of its guardian, and of those that stay."""
+        messages, restarts = either((3000, 5), (100_000, 20))
+        running = self.start({
+            "source": Node("""
+                import os, sys
+                from dora import Node
+                from probe import hear, tell
+                node = Node()
+                hear("counted")
+                before = len(os.listdir("/proc/self/fd"))
+                for n in range(int(sys.argv[1]) // 10):
+                    for o in range(10):
+                        node.send_output(f"o{o}", b"x")
+                print(len(os.listdir("/proc/self/fd")) - before)
+                tell("sent")
+                hear("end")
+            """, outputs=[f"o{n}" for n in range(10)], args=str(messages),
+                isolation="process"),
+            "sink": Node("""
+                import os, sys
+                from dora import Node
+                node = Node()
+                got = 0
+                for event in node:
+                    got += event["type"] == "INPUT"
+                    if got == 20 and node.restart_count() < int(sys.argv[1]):
+                        os.kill(os.getpid(), 9)
+                print("last")
+            """, inputs={f"i{n}": {"source": f"source/o{n}", "queue_policy": "backpressure"}
+                         for n in range(10)},
+                args=str(restarts), isolation="process",
+                restart_policy="on-failure", restart_delay=0),
+        }, popen={"preexec_fn": lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (64, 64))}, timeout=120)
+
+        def meet(name, mode):
+            with contextlib.suppress(FileExistsError):
+                os.mkfifo(os.path.join(self.directory, f"{name}.fifo"))
+            with open(os.path.join(self.directory, f"{name}.fifo"), mode) as fifo:
+                if mode == "r":
+                    fifo.read()
+
+        def count():
+            return len(os.listdir(f"/proc/{running.pid}/fd"))
+
+        meet("counted", "w")
+        before = count()
+        meet("sent", "r")
+        self.assertEqual(count(), before)
+        meet("end", "w")
+        run = self.ended(running)
+        self.assertEqual(run.lines("source"), ["0"])
+        self.assertEqual(run.lines("sink"), ["last"])
+        self.assertEqual(run.node("sink")["restarts"], restarts)
+        self.assert_accounted(run)
 
 
 class Silence(FlowTest):
