@@ -389,6 +389,11 @@ dora__member_not_started(struct dora_dataflow *flow,
 {
     if (member->stage == DORA__STAGE_ASKED)
         flow->in_flight--;
+    if (code == ECANCELED && member->restart_count > 0) {
+        (void)pthread_mutex_lock(&flow->lock);
+        member->restart_count--; /* it was to be, and will not */
+        (void)pthread_mutex_unlock(&flow->lock);
+    }
     dora__text_printf(&member->failure, "was not started: %s", why);
     if (code != ECANCELED && code != 0)
         dora__text_printf(&member->failure, ": %s", strerror(code));
