@@ -75,7 +75,8 @@ main(int argc, char **argv)
         return status.exitcode;
     if (PyStatus_Exception(status))
         Py_ExitStatusException(status);
-    if ((node != NULL && dora__py_seat(node) < 0) ||
+    if ((node != NULL &&
+         (dora__py_seat(node) < 0 || dora__py_debug_install() < 0)) ||
         dora__py_adopt_children(NULL) < 0) {
         PyErr_Print();
         return EXIT_FAILURE;

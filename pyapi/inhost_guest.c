@@ -241,7 +241,8 @@ run_script(struct dora__guest *g, struct dora_error *err)
     dora__inhost_fault_enter(g);
     g->state = own->interp;
     set_interpreter(g, own->interp);
-    if (dora__py_seat_later(g->id, attach, g) < 0) {
+    if (dora__py_seat_later(g->id, attach, g) < 0 ||
+        dora__py_debug_install() < 0) {
         PyErr_Clear();
         dora__error_set(err, "no memory for it");
         status = 1 << 8;

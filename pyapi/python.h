@@ -28,9 +28,17 @@ struct dora_node *dora__py_seat_clear(void);
 /* What Node() takes: the node, once; it is the taker's then. Otherwise NULL
  * with a RuntimeError saying why there is none. */
 struct dora_node *dora__py_seat_take(void);
+/* The node, made if that is still to be done, without taking it; borrowed.
+ * NULL: there is none, or an exception says why not. */
+struct dora_node *dora__py_seat_look(void);
 /* Node() failed: the node may be taken again. */
 void dora__py_seat_return(struct dora_node *node);
 /* The script lets go of the node it took. True: it is to be detached. */
 bool dora__py_seat_leave(struct dora_node *node);
+
+/* Makes breakpoint() a debugger on the terminal, in the current interpreter. 0,
+ * or -1 with an exception. */
+DORA_MUST_CHECK
+int dora__py_debug_install(void);
 
 #endif

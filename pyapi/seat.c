@@ -121,6 +121,18 @@ dora__py_seat_clear(void)
     return seat->node;
 }
 
+struct dora_node *
+dora__py_seat_look(void)
+{
+    struct seat *seat = find_seat();
+
+    if (seat == NULL || seat->cleared || seat->process != getpid())
+        return NULL;
+    if (seat->node == NULL && seat->attach != NULL && !seat->taken)
+        seat->node = seat->attach(seat->arg);
+    return seat->node;
+}
+
 static struct dora_node *
 take(struct seat *seat)
 {

@@ -64,10 +64,19 @@ int command_build(const struct command *command);
 int command_logs(const struct command *command);
 int command_version(const struct command *command);
 
+/* The terminal, for the debuggers of nodes. `screen` is kept. */
+struct screen;
+struct terminal;
+
+DORA_MUST_CHECK
+int terminal_new(struct screen *screen, struct terminal **ret_terminal);
+void terminal_free(struct terminal *terminal);
+/* The library's `terminal`; arg is one. */
+bool terminal_lend(void *terminal, bool take);
+
 /* What is said while a dataflow runs: whom it waits for, and who loses
  * messages. Times are dora__now(). */
 struct watch;
-struct screen;
 
 /* `flow` and `screen` are kept. */
 DORA_MUST_CHECK

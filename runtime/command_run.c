@@ -41,6 +41,7 @@ struct run_state {
     const struct command *command;
     struct dora_dataflow *flow;
     struct screen *screen;
+    struct terminal *terminal; /* for the debuggers of nodes */
     struct words *words;
     struct watch *watch;
     struct run run;
@@ -448,14 +449,19 @@ command_run(const struct command *command)
         return complain("run", "out of memory");
     if (screen_open(command->log_level, state.wake, &state.screen, &err) < 0)
         return complain("screen", err.text);
+    if (terminal_new(state.screen, &state.terminal) < 0)
+        return complain("run", "out of memory");
     options.log = hear;
     options.log_arg = &state;
+    options.terminal = terminal_lend;
+    options.terminal_arg = state.terminal;
     status = build(&state, &options);
     if (status == STATUS_OK)
         status = command_load(command, &options, &state.flow);
     if (status == STATUS_OK)
         status = run_loaded(&state);
     atomic_store_explicit(&signals.leaving, true, memory_order_relaxed);
+    terminal_free(state.terminal);
     screen_close(state.screen,
                  state.run.stopped_by ? PATIENCE_STOPPED : PATIENCE);
     words_free(state.words);

@@ -160,6 +160,7 @@ struct dora_dataflow {
     unsigned presses; /* how often guests were pressed */
     int64_t flush_at, retry_at, finish_at, notice_at, listen_at;
     uint64_t finish_progress; /* messages delivered when finish_at was set */
+    bool has_terminal;        /* for the debugger of a node */
     int64_t health_at;        /* the next look at who may hang */
     int64_t looked_at;        /* the last one */
 
@@ -265,6 +266,14 @@ void dora__guests_press(struct dora_dataflow *flow, enum dora__guest_press how);
 
 /* Moves the dynamic members; answers who wants to be one. */
 void dora__dynamic_look(struct dora_dataflow *flow);
+
+/* --- debug.c: supervisor only ----------------------------------------------
+ */
+
+/* What nodes want of the terminal. */
+void dora__debug_look(struct dora_dataflow *flow);
+/* The member is dead. */
+void dora__debug_bury(struct dora_dataflow *flow, uint32_t member);
 
 /* --- supervisor.c -------------------------------------------------------- */
 

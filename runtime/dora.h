@@ -127,6 +127,10 @@ struct dora_options {
     bool allow_shell;       /* run `path: shell` nodes */
     bool no_files;          /* write no out/<id>/ logs */
     int exit_when_nodes_finish; /* 0: as the file says; 1: yes; -1: no */
+    bool (*terminal)(void *arg, bool take); /* a node's debugger wants the
+                        terminal, or is done with it. Whether it may have it:
+                        then nobody else uses it. From the thread of `log` */
+    void *terminal_arg;
     bool say_faults;  /* once a Python runs in this process, catch SIGSEGV and
                          its like: standard error gets the name of the node that
                          crashed, and where, before the process dies of it */

@@ -78,7 +78,8 @@ look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t passed)
         return;
     }
     dora__plane_pulse(&flow->plane, member->number, &pulse);
-    if (pulse.waits || pulse.beats != member->beats || member->idle_ns < 0)
+    if (pulse.waits || flow->has_terminal || pulse.beats != member->beats ||
+        member->idle_ns < 0)
         member->idle_ns = 0;
     else
         member->idle_ns += passed;

@@ -210,7 +210,10 @@ struct dora__control {
     _Atomic uint32_t active;     /* nodes attached and not closed */
     _Atomic uint32_t sleepers;   /* of them, in a wait: about */
     _Atomic uint32_t echo_waits; /* the host, for room on an edge */
-    uint8_t zero2[28];
+    _Atomic uint32_t debugger;   /* see terminal.h: a node + 1; 0: none */
+    _Atomic int64_t paused_at; /* since when timers stand still; 0: they run */
+    _Atomic uint32_t terminal; /* node + 1 that has it; DORA__NONE: no such */
+    uint8_t zero2[12];
     char culprit[DORA__FAILURE_SIZE]; /* written once, before FAILED */
 };
 _Static_assert(offsetof(struct dora__control, state) == 128, "format 1");

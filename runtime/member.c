@@ -549,8 +549,10 @@ tell_plane(struct dora_dataflow *flow, const struct dora__member *member)
 int
 dora__member_bury(struct dora_dataflow *flow, struct dora__member *member)
 {
-    int code = tell_plane(flow, member);
+    int code;
 
+    dora__debug_bury(flow, member->number);
+    code = tell_plane(flow, member);
     if (code < 0)
         return code;
     dora__node_detach(member->returned);

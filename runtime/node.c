@@ -12,6 +12,7 @@
  *    its parent's. A generation that the child's fork handler counts up makes
  *    every node of the process an orphan at once, without a list of nodes. */
 #include "node_private.h"
+#include "terminal.h"
 
 #include "segment.h"
 
@@ -497,6 +498,22 @@ dora__node_heard(struct dora_node *node, int output)
         return true;
     atomic_fetch_add_explicit(&node->shared->unheard, 1, memory_order_relaxed);
     return false;
+}
+
+int
+dora__node_take_terminal(struct dora_node *node, int64_t timeout_ns)
+{
+    if (dora__node_stopping(node))
+        return -ECANCELED;
+    return dora__terminal_take(node->control, node->number, node->doorbell_fd,
+                               dora__deadline(timeout_ns));
+}
+
+void
+dora__node_return_terminal(struct dora_node *node)
+{
+    if (dora__terminal_return(node->control, node->number))
+        dora__node_ring_host(node);
 }
 
 bool

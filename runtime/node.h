@@ -116,5 +116,11 @@ bool dora__node_spin(struct dora_node *node, struct dora__wait *wait);
 int dora__node_doze(struct dora_node *node, struct dora__wait *wait);
 /* Whether stop has been requested (the stream may still hold events). */
 bool dora__node_stopping(const struct dora_node *node);
+/* The terminal for a debugger, see terminal.h; at most `timeout_ns`. 0;
+ * -ENOTTY: there is none; -ETIMEDOUT, -EINTR: call again; -ECANCELED: the
+ * dataflow stops. */
+DORA_MUST_CHECK
+int dora__node_take_terminal(struct dora_node *node, int64_t timeout_ns);
+void dora__node_return_terminal(struct dora_node *node);
 
 #endif

@@ -11,6 +11,7 @@
  *
  * All of this runs under the receive lock, but for the glance and the count. */
 #include "node_private.h"
+#include "terminal.h"
 
 enum { TRIES = 4 }; /* for an undisturbed look across edges */
 
@@ -60,11 +61,13 @@ offer_tick(struct dora_node *node, uint32_t number, int64_t now,
            struct dora__offer *offer, int64_t *deadline)
 {
     struct dora__edge *edge = node->ins[number].edge;
-    uint64_t due = ticks_due(node, edge, now);
+    uint64_t due = ticks_due(node, edge, dora__timer_now(node->control, now));
     uint64_t next = dora__next_tick(edge);
 
     if (due <= next) {
-        if (atomic_load_explicit(&node->control->opened, memory_order_relaxed))
+        if (atomic_load_explicit(&node->control->opened,
+                                 memory_order_relaxed) &&
+            dora__timer_now(node->control, INT64_MAX) == INT64_MAX)
             bring_forward(deadline, tick_time(node, edge, next));
         return;
     }

@@ -39,6 +39,9 @@ DORA_PRINTF(2, 3)
 void screen_say(struct screen *screen, const char *format, ...);
 /* Text as it is, on standard error. */
 void screen_write(struct screen *screen, const char *text, size_t size);
+/* Nothing is written until it is let go again, or closed: somebody else uses
+ * the terminal. */
+void screen_hold(struct screen *screen, bool hold);
 /* Whether nobody reads standard output any more. */
 bool screen_gone(struct screen *screen);
 /* Waits until everything is written, as long as somebody takes it; `patience`

@@ -47,7 +47,7 @@ struct screen {
     char *logs;
     size_t skipped;
     uint64_t written; /* bytes, ever */
-    bool closing, ended, gone;
+    bool held, closing, ended, gone;
     bool abandoned; /* nobody waits for the thread: the screen is its own */
 
     struct print_look look; /* of the sink's thread only */
@@ -247,7 +247,7 @@ drain(void *arg)
     for (;;) {
         struct buffer filled;
 
-        while (!screen->fill.count && !screen->closing)
+        while ((!screen->fill.count || screen->held) && !screen->closing)
             (void)pthread_cond_wait(&screen->work, &screen->lock);
         if (!screen->fill.count)
             admit_skipped(screen);
@@ -358,6 +358,15 @@ screen_set_logs(struct screen *screen, const char *directory)
     (void)pthread_mutex_lock(&screen->lock);
     free(screen->logs);
     screen->logs = directory ? strdup(directory) : NULL;
+    (void)pthread_mutex_unlock(&screen->lock);
+}
+
+void
+screen_hold(struct screen *screen, bool hold)
+{
+    (void)pthread_mutex_lock(&screen->lock);
+    screen->held = hold;
+    (void)pthread_cond_signal(&screen->work);
     (void)pthread_mutex_unlock(&screen->lock);
 }
 

@@ -169,6 +169,7 @@ look(struct dora_dataflow *flow)
                 look_at(flow, &flow->members[i], now);
     } while (flow->stopping != was_stopping || dora__echo_retry(flow));
     watch_barrier(flow);
+    dora__debug_look(flow);
     dora__dynamic_look(flow);
     dora__finish_watch(flow);
 }

@@ -1,0 +1,128 @@
+/* terminal.c - see terminal.h.
+ *
+ *   1. Who has `debugger` and finds himself in `terminal` has the terminal. A
+ *      word left in `terminal` from his last time is still true: the host takes
+ *      nothing back but after `debugger` was let go.
+ *   2. Timers go on where they stood: their grid is moved by what passed. */
+#include "terminal.h"
+
+#include "bell.h"
+#include "plane.h"
+
+static void
+pause_timers(struct dora__control *control)
+{
+    int64_t none = 0;
+
+    (void)atomic_compare_exchange_strong_explicit(
+        &control->paused_at, &none, dora__now(), memory_order_relaxed,
+        memory_order_relaxed);
+}
+
+static void
+resume_timers(struct dora__control *control)
+{
+    int64_t paused =
+        atomic_load_explicit(&control->paused_at, memory_order_relaxed);
+    int64_t passed = dora__now() - paused;
+
+    if (paused == 0)
+        return;
+    atomic_fetch_add_explicit(&control->started_at, passed,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&control->started_utc, passed,
+                              memory_order_relaxed);
+    /* Pairs with dora__timer_now. */
+    atomic_store_explicit(&control->paused_at, 0, memory_order_release);
+    for (uint32_t node = 0; node < control->node_count; node++)
+        dora__bell_ring_always(&dora__node_of(control, node)->bell);
+}
+
+/* 0 once nobody else has it. */
+static int
+take_turn(struct dora__control *control, uint32_t own, int64_t deadline)
+{
+    uint32_t holder = 0;
+
+    while (!atomic_compare_exchange_strong_explicit(&control->debugger, &holder,
+                                                    own, memory_order_acq_rel,
+                                                    memory_order_acquire) &&
+           holder != own) {
+        int result = dora__futex_wait(&control->debugger, holder, deadline);
+
+        if (result < 0)
+            return result;
+        holder = 0;
+    }
+    return 0;
+}
+
+int
+dora__terminal_take(struct dora__control *control, uint32_t node,
+                    int doorbell_fd, int64_t deadline)
+{
+    const uint64_t one = 1;
+    uint32_t own = node + 1, answer;
+    int result = take_turn(control, own, deadline);
+
+    if (result == 0)
+        (void)!write(doorbell_fd, &one, sizeof one);
+    while (result == 0) {
+        /* Pairs with the host's answer. */
+        answer = atomic_load_explicit(&control->terminal, memory_order_acquire);
+        if (answer == own)
+            break;
+        if (answer == (uint32_t)DORA__NONE) {
+            (void)dora__terminal_return(control, node);
+            (void)!write(doorbell_fd, &one, sizeof one);
+            return -ENOTTY;
+        }
+        result = dora__futex_wait(&control->terminal, answer, deadline);
+    }
+    if (result == 0)
+        pause_timers(control);
+    return result;
+}
+
+bool
+dora__terminal_return(struct dora__control *control, uint32_t node)
+{
+    uint32_t own = node + 1;
+
+    if (atomic_load_explicit(&control->debugger, memory_order_acquire) != own)
+        return false;
+    resume_timers(control);
+    atomic_store_explicit(&control->debugger, 0, memory_order_release);
+    dora__futex_wake(&control->debugger);
+    return true;
+}
+
+/* --- the host ------------------------------------------------------------- */
+
+uint32_t
+dora__plane_debugger(const struct dora__plane *plane)
+{
+    return atomic_load_explicit(&plane->control->debugger,
+                                memory_order_acquire) -
+           1;
+}
+
+void
+dora__plane_lend_terminal(struct dora__plane *plane, uint32_t node, bool have)
+{
+    struct dora__control *control = plane->control;
+    uint32_t word =
+        have || node == (uint32_t)DORA__NONE ? node + 1 : (uint32_t)DORA__NONE;
+
+    if (atomic_load_explicit(&control->terminal, memory_order_relaxed) == word)
+        return;
+    /* Pairs with dora__terminal_take. */
+    atomic_store_explicit(&control->terminal, word, memory_order_release);
+    dora__futex_wake(&control->terminal);
+}
+
+bool
+dora__plane_take_back_terminal(struct dora__plane *plane, uint32_t node)
+{
+    return dora__terminal_return(plane->control, node);
+}

@@ -1,0 +1,153 @@
+/* terminal_test.c - one node at a time has the terminal, and timers stand still
+ * meanwhile. The host's answers are given by hand. */
+#include "flow.h"
+#include "layout.h"
+#include "terminal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <unistd.h>
+
+enum { MILLISECOND = 1000000 };
+
+/* Two nodes, each with a timer of a millisecond. */
+static void
+open_flow(struct flow *flow, struct dora_node **nodes)
+{
+    (void)alarm(30);
+    flow_begin(flow, 2, 1 << 16);
+    (void)flow_timer(flow, 0, "tick", MILLISECOND, 100);
+    (void)flow_timer(flow, 1, "tick", MILLISECOND, 100);
+    flow_make(flow);
+    flow_open(flow, nodes);
+}
+
+static void
+take(struct flow *flow, struct dora_node **nodes, uint32_t node)
+{
+    assert_int_equal(dora__node_take_terminal(nodes[node], 0), -ETIMEDOUT);
+    assert_int_equal(dora__plane_debugger(&flow->plane), node);
+    dora__plane_lend_terminal(&flow->plane, node, true);
+    assert_int_equal(dora__node_take_terminal(nodes[node], 0), 0);
+}
+
+/* Takes all ticks that are due. How many. */
+static unsigned
+take_ticks(struct dora_node *node)
+{
+    struct dora_event event;
+    unsigned count = 0;
+
+    while (dora_node_next(node, 0, &event) == 1)
+        count++;
+    return count;
+}
+
+static void
+test_terminal_timers_stand_still(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    struct dora_event event;
+    struct dora__edge_counts counts;
+
+    (void)state;
+    open_flow(&flow, nodes);
+    assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
+    take(&flow, nodes, 0);
+    (void)take_ticks(nodes[1]);
+    counts = flow_counts(&flow, 1);
+    /* The wait is not ended by ticks, nor does it spin for them. */
+    assert_int_equal(dora_node_next(nodes[1], 50 * MILLISECOND, &event), 0);
+    assert_int_equal(flow_counts(&flow, 1).sent, counts.sent);
+    dora__node_return_terminal(nodes[0]);
+    assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
+    assert_int_equal(flow_counts(&flow, 1).dropped, counts.dropped);
+    flow_close(&flow, nodes);
+}
+
+static void
+test_terminal_is_one_nodes_at_a_time(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+
+    (void)state;
+    open_flow(&flow, nodes);
+    take(&flow, nodes, 0);
+    assert_int_equal(dora__node_take_terminal(nodes[1], MILLISECOND),
+                     -ETIMEDOUT);
+    assert_int_equal(dora__plane_debugger(&flow.plane), 0);
+    dora__node_return_terminal(nodes[1]); /* not his to return */
+    assert_int_equal(dora__plane_debugger(&flow.plane), 0);
+    dora__node_return_terminal(nodes[0]);
+    assert_int_equal(dora__plane_debugger(&flow.plane), UINT32_MAX);
+    take(&flow, nodes, 1);
+    dora__node_return_terminal(nodes[1]);
+    flow_close(&flow, nodes);
+}
+
+static void
+test_terminal_may_not_be_there(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+
+    (void)state;
+    open_flow(&flow, nodes);
+    assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ETIMEDOUT);
+    dora__plane_lend_terminal(&flow.plane, 0, false);
+    assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ENOTTY);
+    assert_int_equal(dora__plane_debugger(&flow.plane), UINT32_MAX);
+    assert_int_equal(dora__timer_now(flow.plane.control, 5), 5);
+    flow_close(&flow, nodes);
+}
+
+static void
+test_terminal_of_the_dead_is_taken_back(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    struct dora_event event;
+
+    (void)state;
+    open_flow(&flow, nodes);
+    take(&flow, nodes, 0);
+    assert_false(dora__plane_take_back_terminal(&flow.plane, 1));
+    assert_true(dora__plane_take_back_terminal(&flow.plane, 0));
+    assert_false(dora__plane_take_back_terminal(&flow.plane, 0));
+    (void)take_ticks(nodes[1]);
+    assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
+    take(&flow, nodes, 1);
+    flow_close(&flow, nodes);
+}
+
+static void
+test_terminal_is_none_in_a_stop(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+
+    (void)state;
+    open_flow(&flow, nodes);
+    dora__plane_stop(&flow.plane);
+    assert_int_equal(dora__node_take_terminal(nodes[0], -1), -ECANCELED);
+    flow_close(&flow, nodes);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_terminal_timers_stand_still),
+        cmocka_unit_test(test_terminal_is_one_nodes_at_a_time),
+        cmocka_unit_test(test_terminal_may_not_be_there),
+        cmocka_unit_test(test_terminal_of_the_dead_is_taken_back),
+        cmocka_unit_test(test_terminal_is_none_in_a_stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
