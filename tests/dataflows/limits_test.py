@@ -150,7 +150,7 @@ class Memory(LimitTest):
                 run = self.flow(graph(1), under=["prlimit", f"--as={size << 20}"])
                 self.assertGreater(self.assert_works(run), 0)
         self.refused(
-            graph(1), "ERROR. cannot (map|start a thread)",
+            graph(1), "ERROR. (cannot|out of memory)",
             under=["prlimit", f"--as={30 << 20}"],
         )
 
