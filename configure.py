@@ -415,6 +415,12 @@ def rpath(directory):
     return " -Wl,--disable-new-dtags,-rpath," + shlex.quote(directory)
 
 
+def stable_python(pythons):
+    """The oldest: headers promise nothing to those before them."""
+    return min((p for p in pythons if not p.facts["Py_GIL_DISABLED"]),
+               key=lambda p: p.version, default=None)
+
+
 def pythons_ninja(pythons):
     text = ""
     for python in pythons:
@@ -429,16 +435,20 @@ def pythons_ninja(pythons):
         text += "".join("%s = %s\n" % (key, ninja_text(value))
                         for key, value in values.items())
         text += "subninja pyapi/python.ninja\n"
-    if pythons:
-        text += "subninja pyapi/stable.ninja\n"  # with the last one's headers
+    stable = stable_python(pythons)
+    if stable:
+        text += "py = %s\n" % ninja_text(shlex.quote(stable.executable))
+        text += "py_cflags = -isystem %s\n" % ninja_text(
+            shlex.quote(stable.facts["INCLUDEPY"]))
+        text += "subninja pyapi/stable.ninja\n"
     everything = ["build/%s/all" % p.tag for p in pythons]
-    if pythons:
+    if stable:
         everything.append("build/stable/all")
     host = host_python(pythons)
     if host:
         everything.append("build/%s/dora-inhost.so" % host.tag)
     tests = ["build/%s/test" % p.tag for p in pythons]
-    if pythons:
+    if stable:
         tests.append("build/stable/test")
     if host:
         tests.append("build/%s/dataflows_inhost.ok" % host.tag)
