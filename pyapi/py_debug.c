@@ -123,7 +123,7 @@ breakpoint_hook(PyObject *self, PyObject *args, PyObject *keys)
 {
     PyObject *dict, *stop;
 
-    if (PyList_GET_SIZE(self) == 0) {
+    if (PyList_Size(self) == 0) {
         dict = load();
         if (dict == NULL || PyList_Append(self, dict) < 0) {
             Py_XDECREF(dict);
@@ -131,7 +131,7 @@ breakpoint_hook(PyObject *self, PyObject *args, PyObject *keys)
         }
         Py_DECREF(dict);
     }
-    stop = PyDict_GetItemString(PyList_GET_ITEM(self, 0), "stop");
+    stop = PyDict_GetItemString(PyList_GetItem(self, 0), "stop");
     return stop == NULL ? NULL : PyObject_Call(stop, args, keys);
 }
 

@@ -45,7 +45,7 @@ take_seat(const char *attachment)
         return -1;
     }
     if (dora__py_seat(node) == 0)
-        return 0;
+        return dora__py_debug_install();
     dora__node_detach(node);
     return -1;
 }

@@ -112,25 +112,97 @@ class Surroundings(InsideTest):
                 f"{name} {name}", f"{name} {name}", "[]",
             ])
 
-    def test_known_limits(self):
-        """What is the process's and stays so; the README has the same list."""
+    def test_refused(self):
+        """What the README says is refused, in its words; T66, T68."""
         run = self.flow({"node": Node("""
-            import os, signal
+            import asyncio, os, signal, subprocess
             from dora import Node
             node = Node()
-            def attempt(what, function, *args):
+            def attempt(what, function, *args, **keys):
                 try:
-                    print(what, function(*args))
+                    print(what, function(*args, **keys))
                 except Exception as error:
                     print(what, type(error).__name__)
+            async def handler():
+                asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
             attempt("signal", signal.signal, signal.SIGUSR1, signal.SIG_IGN)
+            attempt("wakeup", signal.set_wakeup_fd, -1)
+            attempt("asyncio", asyncio.run, handler())
             attempt("fork", os.fork)
             attempt("exec", os.execv, "/bin/true", ["true"])
-            print("pid", os.getpid() != os.getpgid(0) or os.getppid() > 0)
+            attempt("preexec", subprocess.run, ["true"], preexec_fn=print)
         """)})
         self.assertEqual(run.lines("node"), [
-            "signal ValueError", "fork RuntimeError", "exec RuntimeError", "pid True",
+            "signal ValueError", "wakeup ValueError", "asyncio RuntimeError",
+            "fork RuntimeError", "exec RuntimeError", "preexec RuntimeError",
         ])
+
+    def test_of_dora_run(self):
+        """What the README says is dora-run's: the second node sees what the
+        first has changed, or nobody does."""
+        run = self.flow({
+            "first": Node("""
+                import locale, os, resource, time
+                from dora import Node
+                hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+                resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+                locale.setlocale(locale.LC_NUMERIC, "C.UTF-8")
+                before = time.tzname
+                os.environ["TZ"] = "XYZ+5"
+                time.tzset()
+                print(time.tzname == before, os.environ["TZ"])
+                Node()
+                print(os.getpid())
+            """),
+            "second": Node("""
+                import locale, os, resource
+                from dora import Node
+                Node()
+                print(os.getpid())
+                print(resource.getrlimit(resource.RLIMIT_CORE)[0])
+                print(locale.setlocale(locale.LC_NUMERIC))
+            """),
+        })
+        said, pid = run.lines("first")
+        self.assertEqual(said, "True XYZ+5")
+        self.assertEqual(run.lines("second"), [pid, "0", "C.UTF-8"])
+
+    def test_modules_of_the_main_thread_move(self):
+        """T68: what serves one interpreter only gets a process, and there the
+        main thread."""
+        for lines in ("import curses", "import faulthandler; faulthandler.enable()",
+                      "import tracemalloc; tracemalloc.start()",
+                      "import ctypes"):
+            self.fresh()
+            run = self.flow({"node": Node(lines + """
+import signal
+from dora import Node
+Node()
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+print("fine")
+""")})
+            self.assertEqual(run.lines("node"), ["fine"], lines)
+            self.assertEqual(self.tier(run, "node"), "process", lines)
+
+    def test_replaced_streams_stay_with_the_node(self):
+        """T66. And what is printed by hand comes out all the same."""
+        run = self.flow({
+            "first": Node("""
+                import io, sys
+                from dora import Node
+                sys.stdout = io.StringIO()
+                Node()
+                print("nowhere")
+                sys.__stdout__.write(f"{len(sys.stdout.getvalue())}\\n")
+            """),
+            "second": Node("""
+                from dora import Node
+                Node()
+                print("shown")
+            """),
+        })
+        self.assertEqual(run.lines("first"), ["8"])
+        self.assertEqual(run.lines("second"), ["shown"])
 
     def test_cores_to_keep_to(self):
         run = self.flow({"node": Node("""
