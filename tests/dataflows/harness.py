@@ -129,6 +129,10 @@ class Run:
         )
 
 
+#: Ends a program with the tests, should those be killed before they can.
+TIE = [shutil.which("setpriv"), "--pdeathsig", "KILL"]
+
+
 class Running:
     """A dora-run under way."""
 
@@ -137,7 +141,7 @@ class Running:
         self.deadline = time.monotonic() + timeout
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
-            command,
+            TIE + command,
             cwd=popen.pop("cwd", directory),
             env=env,
             stdin=subprocess.DEVNULL,
