@@ -9,6 +9,9 @@
  *      may be interrupted or cancelled without losing one. */
 #include "module.h"
 
+/* ns. Long enough to cost nothing, short enough not to be felt. */
+static const int64_t FIRST_NAP = 100 * 1000 * 1000;
+
 /* This often next() says at once that there is nothing more to come. */
 enum { MANY_ENDS = 100 };
 
@@ -31,6 +34,44 @@ dora__py_poll(struct dora__py_node *self, PyObject **ret_event)
     return *ret_event == NULL ? -1 : 1;
 }
 
+/* Sleeps without the GIL until `deadline` at most. As dora__node_doze. */
+static int
+doze(struct dora__py_node *self, struct dora__wait *wait, int64_t deadline)
+{
+    int r;
+
+    wait->deadline = deadline;
+    Py_BEGIN_ALLOW_THREADS;
+    r = dora__node_doze(self->node, wait);
+    Py_END_ALLOW_THREADS;
+    return r;
+}
+
+/* Python's own signal handler only leaves a note for the main thread, and one
+ * that came between the last look at the notes and the sleep interrupts
+ * nothing. So that thread sleeps in naps, each twice as long as the one before,
+ * and looks after each: a wait of an hour has sixteen. */
+static int
+doze_in_naps(struct dora__py_node *self, struct dora__wait *wait,
+             int64_t deadline)
+{
+    int64_t length = FIRST_NAP, end;
+    int r;
+
+    if (gettid() != getpid())
+        return doze(self, wait, deadline);
+    do {
+        if (PyErr_CheckSignals() < 0)
+            return -1;
+        end = dora__now() + length;
+        length *= 2;
+        if (deadline >= 0 && deadline <= end)
+            return doze(self, wait, deadline);
+        r = doze(self, wait, end);
+    } while (r == -ETIMEDOUT);
+    return r;
+}
+
 /* Waits until there may be an event, at most until `deadline` (-1: none). 0;
  * -ETIMEDOUT; -1: exception. */
 static int
@@ -41,12 +82,10 @@ wait_until(struct dora__py_node *self, int64_t deadline)
 
     if (dora__node_spin(self->node, &wait))
         return 0;
-    Py_BEGIN_ALLOW_THREADS;
-    r = dora__node_doze(self->node, &wait);
-    Py_END_ALLOW_THREADS;
+    r = doze_in_naps(self, &wait, deadline);
     if (r == -EINTR)
         return PyErr_CheckSignals() < 0 ? -1 : 0;
-    if (r < 0 && r != -ETIMEDOUT) {
+    if (r < -1 && r != -ETIMEDOUT) {
         (void)dora__py_raise(r, NULL);
         return -1;
     }
