@@ -70,6 +70,7 @@ class Environments(FlowTest):
         self.write("report.py", REPORT)
         for name, place in environments.items():
             nodes[name] = Node(path="report.py", python=place,
+                               isolation="process",
                                inputs={"in": before}, outputs=["out"])
             before = f"{name}/out"
         nodes["source"] = Node(SOURCE, outputs=["out"], isolation="process")
@@ -99,8 +100,8 @@ class Environments(FlowTest):
         self.write("report.py", REPORT)
         run = self.flow({
             "source": Node(SOURCE, outputs=["out"], isolation="process"),
-            "node": Node(path="report.py", python=place, outputs=["out"],
-                         inputs={"in": "source/out"}),
+            "node": Node(path="report.py", python=place, isolation="process",
+                         inputs={"in": "source/out"}, outputs=["out"]),
         })
         self.assertEqual(run.lines("node"),
                          ["venv", place, place + "/bin/python"])
