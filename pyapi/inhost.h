@@ -43,7 +43,7 @@ struct dora__guest {
     atomic_bool asked;        /* an exception was asked for */
     atomic_bool queued;       /* one that has not been raised is */
     atomic_bool ending;       /* no exception is to be raised any more */
-    atomic_bool telling;      /* the next kick is to print the stack */
+    atomic_bool telling;      /* where it is, is to be told */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -99,8 +99,9 @@ void dora__inhost_fault_start(bool say_faults);
 /* On the thread that will run the script, and when it has. */
 void dora__inhost_fault_enter(struct dora__guest *guest);
 void dora__inhost_fault_leave(struct dora__guest *guest);
-/* Ends the system call that thread is in; `tell`: it prints where it is.
- * Whether it will. */
-bool dora__inhost_fault_kick(struct dora__guest *guest, bool tell);
+/* On that thread: prints where it is, if that is still to be told. */
+void dora__inhost_fault_tell(struct dora__guest *guest);
+/* Has it do so, and ends the system call that it is in. */
+void dora__inhost_fault_kick(struct dora__guest *guest);
 
 #endif

@@ -1,8 +1,11 @@
-/* inhost_fault.c - where a node's thread is, said by that thread: in a signal
- * handler, whoever has the GIL and whatever C code the thread is in.
+/* inhost_fault.c - where a node's thread is, said by that thread: at a step of
+ * its script, or in a signal handler, whatever C code it is in.
  *
  *   1. CPython's faulthandler prints the frames. It serves the main interpreter
- *      only, so it is set up there, but prints the thread that it runs on.
+ *      only, so it is set up there, but prints the thread that it runs on. The
+ *      frames of a thread that takes steps change under a handler, which may
+ *      then follow a pointer into nothing; so a handler prints only what has
+ *      taken no step for as long as lies between two presses.
  *   2. Handlers of ours stand before its own and say whose frames follow.
  *   3. A kick (inhost_press.c) also ends the system call the thread is in, so
  *      it is not restarted.
@@ -49,15 +52,23 @@ say(int fd, const char *text)
 
 /* One thread at a time; none of them can be interrupted by another kick. */
 static void
-print_stack(const struct dora__guest *g, int number)
+print_stack(const struct dora__guest *g)
 {
     while (atomic_flag_test_and_set_explicit(&kick.taken, memory_order_acquire))
         continue;
     if (dup2(g->stderr_fd, kick.fd) >= 0) {
         say(kick.fd, "has not stopped; it is here:\n");
-        kick.print(number);
+        kick.print(DORA__KICK);
     }
     atomic_flag_clear_explicit(&kick.taken, memory_order_release);
+}
+
+void
+dora__inhost_fault_tell(struct dora__guest *g)
+{
+    if (kick.print != NULL &&
+        atomic_exchange_explicit(&g->telling, false, memory_order_relaxed))
+        print_stack(g);
 }
 
 static void
@@ -65,9 +76,9 @@ on_kick(int number)
 {
     int error = errno;
 
-    if (mine != NULL && kick.print != NULL &&
-        atomic_exchange_explicit(&mine->telling, false, memory_order_relaxed))
-        print_stack(mine, number);
+    (void)number;
+    if (mine != NULL)
+        dora__inhost_fault_tell(mine);
     errno = error;
 }
 
@@ -101,14 +112,11 @@ catch_kicks(PyObject *faulthandler)
     kick.caught = sigaction(DORA__KICK, &action, NULL) == 0;
 }
 
-bool
-dora__inhost_fault_kick(struct dora__guest *g, bool tell)
+void
+dora__inhost_fault_kick(struct dora__guest *g)
 {
-    if (!kick.caught)
-        return false;
-    if (tell)
-        atomic_store_explicit(&g->telling, true, memory_order_relaxed);
-    return tgkill(getpid(), g->native_id, DORA__KICK) == 0;
+    if (kick.caught)
+        (void)tgkill(getpid(), g->native_id, DORA__KICK);
 }
 
 /* --- faults --------------------------------------------------------------- */

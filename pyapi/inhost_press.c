@@ -10,7 +10,8 @@
  *              ends the system call the thread is in
  *   BREAK      tracing that raises at every line: also code that swallows
  *              exceptions
- *   TELL       asks nothing: prints where the thread is (inhost_fault.c)
+ *   TELL       asks nothing: the thread prints where it is, at its next step;
+ *              at the next INTERRUPT, if it has taken none (inhost_fault.c)
  *
  * What needs the GIL is done by a helper thread, which waits for it as long as
  * it takes; the interpreter ends after it. */
@@ -64,10 +65,8 @@ dora__inhost_sleep(struct dora__guest *g, int64_t deadline)
 typedef int (*add_pending)(PyInterpreterState *interpreter,
                            int (*function)(void *), void *arg, int flags);
 
-static int raise_pending(void *arg);
-
 static void
-queue_pending(struct dora__guest *g)
+queue_pending(struct dora__guest *g, int (*function)(void *))
 {
     union {
         void *symbol;
@@ -75,7 +74,7 @@ queue_pending(struct dora__guest *g)
     } add = {dlsym(RTLD_DEFAULT, "_PyEval_AddPendingCall")};
 
     if (add.symbol != NULL)
-        (void)add.call(g->state, raise_pending, g, 0);
+        (void)add.call(g->state, function, g, 0);
 }
 
 /* On the first thread of the guest's interpreter that takes a step. What is
@@ -89,7 +88,7 @@ raise_pending(void *arg)
     if (atomic_load_explicit(&g->ending, memory_order_relaxed))
         return 0;
     if (PyThread_get_thread_ident() != g->ident) {
-        queue_pending(g);
+        queue_pending(g, raise_pending);
         return 0;
     }
     atomic_store_explicit(&g->queued, false, memory_order_relaxed);
@@ -104,7 +103,31 @@ ask(struct dora__guest *g)
     (void)pthread_mutex_lock(&g->lock);
     if (g->interpreter != NULL &&
         !atomic_exchange_explicit(&g->queued, true, memory_order_relaxed))
-        queue_pending(g);
+        queue_pending(g, raise_pending);
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+static int
+tell_pending(void *arg)
+{
+    struct dora__guest *g = arg;
+
+    if (atomic_load_explicit(&g->ending, memory_order_relaxed))
+        return 0;
+    if (PyThread_get_thread_ident() == g->ident)
+        dora__inhost_fault_tell(g);
+    else if (atomic_load_explicit(&g->telling, memory_order_relaxed))
+        queue_pending(g, tell_pending);
+    return 0;
+}
+
+static void
+tell(struct dora__guest *g)
+{
+    (void)pthread_mutex_lock(&g->lock);
+    if (g->interpreter != NULL &&
+        !atomic_exchange_explicit(&g->telling, true, memory_order_relaxed))
+        queue_pending(g, tell_pending);
     (void)pthread_mutex_unlock(&g->lock);
 }
 
@@ -112,11 +135,11 @@ ask(struct dora__guest *g)
  * was asked. It reaches every library that waits there as well, so it comes
  * only after the grace. */
 static void
-kick(struct dora__guest *g, bool tell)
+kick(struct dora__guest *g)
 {
     (void)pthread_mutex_lock(&g->lock);
     if (g->interpreter != NULL)
-        (void)dora__inhost_fault_kick(g, tell);
+        dora__inhost_fault_kick(g);
     (void)pthread_mutex_unlock(&g->lock);
 }
 
@@ -218,8 +241,10 @@ dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
     }
     if (hard)
         send_helper(g, how);
-    if (hard || how == DORA__PRESS_TELL)
-        kick(g, how == DORA__PRESS_TELL);
+    if (hard)
+        kick(g);
+    if (how == DORA__PRESS_TELL)
+        tell(g);
     if (how != DORA__PRESS_TELL)
         wake(g);
 }

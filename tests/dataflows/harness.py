@@ -113,6 +113,7 @@ class Run:
         return [json.loads(line) for line in self.lines(node)]
 
     def node(self, name):
+        assert self.report, f"dora-run wrote no report\n{self}"
         return next(n for n in self.report["nodes"] if n["id"] == name)
 
     def edge(self, name):

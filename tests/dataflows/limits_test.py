@@ -117,7 +117,7 @@ class Memory(LimitTest):
                     for n in range(6):
                         node.send_output_raw("x", 4_000_000).send()
                     print("over")
-                """, outputs=["x"], heap_full="wait"),
+                """, outputs=["x"], heap_full="wait", isolation="process"),
                 "hog": Node("""
                     import time
                     from dora import Node
@@ -129,7 +129,8 @@ class Memory(LimitTest):
                     print(sum(e["type"] == "INPUT" for e in held))
                     del hoard, held
                     for event in node: pass
-                """, inputs={"x": {"source": "source/x", "queue_size": 10}}),
+                """, inputs={"x": {"source": "source/x", "queue_size": 10}},
+                    isolation="process"),
             }, under=under)
             self.assertEqual(kills(), "0", run)
         self.assertEqual(run.lines("source"), ["over"])
