@@ -214,7 +214,7 @@ static void
 test_command_line_mistakes_are_explained(void **state)
 {
     static const struct {
-        const char *words[4];
+        const char *words[5]; /* until NULL */
         const char *text;
     } cases[] = {
         {{"--stop-atfer", "3", "f.yml"}, "did you mean `--stop-after`?"},
