@@ -525,7 +525,7 @@ dora__scan_file(const char *path, const char *root,
 {
     struct reader r = {.path = path, .root = root};
     DORA_AUTOFREE char *text = NULL;
-    size_t size;
+    size_t size = 0;
     int code = read_text(path, &text, &size);
 
     if (code == -ENOMEM)
