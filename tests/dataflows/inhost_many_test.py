@@ -87,7 +87,8 @@ class AtOnce(ManyTest):
         """Each has a lock of its own: together they use more than one core."""
         if os.cpu_count() < 2:
             self.skipTest("one core")
-        for _ in range(5):
+        tries = []  # of which the machine had both cores for us
+        while len(tries) < 3:
             self.fresh()
             spare = spare_cores(0.2)
             run = self.flow({name: Node(
@@ -97,8 +98,10 @@ class AtOnce(ManyTest):
             used = (a[2] + b[2]) / (max(a[1], b[1]) - min(a[0], b[0]))
             if used > 1.5:
                 return
-            self.assertLess(spare, 1.9, f"{used} of 2 cores were used\n{run}")
-        self.skipTest("others use the cores")
+            if min(spare, spare_cores(0.2)) < 1.9:
+                self.skipTest("others use the cores")
+            tries.append(used)
+        self.fail(f"{tries} of 2 cores were used\n{run}")
 
     def test_twenty_stop_at_once(self):
         spares, times = [], []
