@@ -90,6 +90,12 @@ const char *dora__py_text(PyObject *value, const char *name);
 /* Nanoseconds; -1: None or NULL, no limit; -2: exception. */
 int64_t dora__py_timeout(PyObject *value);
 
+/* --- nap.c --------------------------------------------------------------- */
+
+/* How long (ns) the next sleep without the GIL may be, -1: for ever; `nap`
+ * begins as zero and is one wait's. Before each, PyErr_CheckSignals(). */
+int64_t dora__py_nap(int64_t *nap);
+
 /* --- datatype_type.c, scalar_type.c, array_type.c ------------------------ */
 
 int dora__py_datatype_setup(PyObject *module);

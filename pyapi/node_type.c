@@ -97,14 +97,15 @@ static int
 join(struct dora_node *node)
 {
     struct dora_error err = {0};
+    int64_t nap = 0;
     int r;
 
     do {
-        Py_BEGIN_ALLOW_THREADS;
-        r = dora__node_join(node, -1, &err);
-        Py_END_ALLOW_THREADS;
         if (PyErr_CheckSignals() < 0)
             return -1;
+        Py_BEGIN_ALLOW_THREADS;
+        r = dora__node_join(node, dora__py_nap(&nap), &err);
+        Py_END_ALLOW_THREADS;
     } while (r == -EINTR || r == -ETIMEDOUT);
     if (r >= 0)
         return 0;

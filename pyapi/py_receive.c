@@ -9,9 +9,6 @@
  *      may be interrupted or cancelled without losing one. */
 #include "module.h"
 
-/* ns. Long enough to cost nothing, short enough not to be felt. */
-static const int64_t FIRST_NAP = 100 * 1000 * 1000;
-
 /* This often next() says at once that there is nothing more to come. */
 enum { MANY_ENDS = 100 };
 
@@ -47,25 +44,18 @@ doze(struct dora__py_node *self, struct dora__wait *wait, int64_t deadline)
     return r;
 }
 
-/* Python's own signal handler only leaves a note for the main thread, and one
- * that came between the last look at the notes and the sleep interrupts
- * nothing. So that thread sleeps in naps, each twice as long as the one before,
- * and looks after each: a wait of an hour has sixteen. */
 static int
 doze_in_naps(struct dora__py_node *self, struct dora__wait *wait,
              int64_t deadline)
 {
-    int64_t length = FIRST_NAP, end;
+    int64_t nap = 0, end;
     int r;
 
-    if (gettid() != getpid())
-        return doze(self, wait, deadline);
     do {
         if (PyErr_CheckSignals() < 0)
             return -1;
-        end = dora__now() + length;
-        length *= 2;
-        if (deadline >= 0 && deadline <= end)
+        end = dora__deadline(dora__py_nap(&nap));
+        if (end < 0 || (deadline >= 0 && deadline <= end))
             return doze(self, wait, deadline);
         r = doze(self, wait, end);
     } while (r == -ETIMEDOUT);

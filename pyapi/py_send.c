@@ -233,16 +233,18 @@ take_loan(struct dora_node *node, int output, size_t size,
           const struct dora__py_payload *payload, struct dora_loan **ret_loan)
 {
     struct dora_error err; /* a kilobyte: not zeroed for each message */
+    int64_t nap = 0;
     int r;
 
     err.text[0] = '\0';
     r = try_loan(node, output, size, metadata, payload, 0, ret_loan, &err);
 
     while (r == -ETIMEDOUT || r == -EINTR) {
-        if (r == -EINTR && PyErr_CheckSignals() < 0)
+        if (PyErr_CheckSignals() < 0)
             return -1;
         Py_BEGIN_ALLOW_THREADS;
-        r = try_loan(node, output, size, metadata, payload, -1, ret_loan, &err);
+        r = try_loan(node, output, size, metadata, payload, dora__py_nap(&nap),
+                     ret_loan, &err);
         Py_END_ALLOW_THREADS;
     }
     if (r >= 0 || r == -ENOTSUP || r == -ECANCELED)
@@ -270,16 +272,17 @@ int
 dora__py_send_loan(struct dora_loan *loan)
 {
     struct dora_error err; /* as above */
+    int64_t nap = 0;
     int r;
 
     err.text[0] = '\0';
     r = dora_loan_send(loan, 0, &err);
 
     while (r == -ETIMEDOUT || r == -EINTR) {
-        if (r == -EINTR && PyErr_CheckSignals() < 0)
+        if (PyErr_CheckSignals() < 0)
             return -1;
         Py_BEGIN_ALLOW_THREADS;
-        r = dora_loan_send(loan, -1, &err);
+        r = dora_loan_send(loan, dora__py_nap(&nap), &err);
         Py_END_ALLOW_THREADS;
     }
     /* Stop came while it waited for room: the message is lost with the queue

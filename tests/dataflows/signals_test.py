@@ -1,36 +1,109 @@
-"""Signal handlers of a node's own, while it waits for events."""
+"""Signal handlers of a node's own, while dora waits on its behalf."""
 
+import textwrap
+
+from bursts import sink
 from harness import FlowTest, Node
+
+#: Sends signals to the main thread, each as soon as the last was handled, and
+#: in the end one that interrupts it.
+PESTER = """
+import os, queue, random, signal, threading, time
+from dora import Node
+from probe import hear, tell
+
+ran = queue.SimpleQueue()
+signal.signal(signal.SIGUSR1, lambda *_: ran.put(None))
+main = threading.main_thread().ident
+
+def pester():
+    longest = 0
+    for _ in range(2000):
+        sent = time.monotonic()
+        signal.pthread_kill(main, signal.SIGUSR1)
+        ran.get()
+        longest = max(longest, time.monotonic() - sent)
+        time.sleep(random.random() / 3000)
+    print("longest", longest < 5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+thread = threading.Thread(target=pester, daemon=True)
+"""
+
+
+def pestered(wait, **keys):
+    """A source whose `wait` is interrupted."""
+    return Node(PESTER + textwrap.dedent(wait), isolation="process", **keys)
 
 
 class Handlers(FlowTest):
-    def test_no_signal_is_slept_through(self):
-        """However close to the beginning of a wait it comes."""
-        run = self.flow({"node": Node("""
-            import os, queue, random, signal, threading, time
-            from dora import Node
+    """However close to the beginning of a wait a signal comes, its handler is
+    not put off until the wait is over."""
 
-            ROUNDS = 2000
+    def check(self, nodes, **options):
+        run = self.flow(nodes, **options)
+        self.assertEqual(run.lines("source"), ["longest True", "interrupted"])
+
+    def test_in_next(self):
+        self.check({"source": pestered("""
             node = Node()
-            ran = queue.SimpleQueue()
-            signal.signal(signal.SIGUSR1, lambda *_: ran.put(None))
-
-            def pester():
-                longest = 0
-                for _ in range(ROUNDS):
-                    sent = time.monotonic()
-                    signal.pthread_kill(main, signal.SIGUSR1)
-                    ran.get()
-                    longest = max(longest, time.monotonic() - sent)
-                    time.sleep(random.random() / 3000)
-                print("longest", longest < 5)
-                os.kill(os.getpid(), signal.SIGINT)
-
-            main = threading.main_thread().ident
-            threading.Thread(target=pester, daemon=True).start()
+            thread.start()
             try:
                 node.next()
             except KeyboardInterrupt:
                 print("interrupted")
-        """, isolation="process")})
-        self.assertEqual(run.lines("node"), ["longest True", "interrupted"])
+        """)})
+
+    def test_in_a_send_that_waits_for_room(self):
+        self.check({
+            "source": pestered("""
+                node = Node()
+                node.send_output("x", b"fills the queue")
+                thread.start()
+                try:
+                    node.send_output("x", b"waits")
+                except KeyboardInterrupt:
+                    print("interrupted")
+                tell("over")
+            """, outputs=["x"]),
+            "sink": sink("""
+                from dora import Node
+                from probe import hear
+                node = Node()
+                hear("over")
+                for event in node:
+                    pass
+            """, queue_size=1, queue_policy="backpressure"),
+        })
+
+    def test_in_a_send_that_waits_for_memory(self):
+        self.check({
+            "source": pestered("""
+                node = Node()
+                first = node.send_output_raw("x", 2_000_000)
+                thread.start()
+                try:
+                    node.send_output_raw("x", 2_000_000)
+                except KeyboardInterrupt:
+                    print("interrupted")
+            """, outputs=["x"], heap_limit="3MB", heap_full="wait"),
+            "sink": sink(),
+        })
+
+    def test_while_others_are_waited_for(self):
+        self.check({
+            "source": pestered("""
+                thread.start()
+                try:
+                    Node()
+                except KeyboardInterrupt:
+                    print("interrupted")
+                tell("over")
+            """, outputs=["x"]),
+            "sink": sink("""
+                from dora import Node
+                from probe import hear
+                hear("over")
+                Node()
+            """),
+        })
