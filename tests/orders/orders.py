@@ -1,6 +1,10 @@
 """Checks the memory orders of ring.h and bell.h with Relacy.
 
     python3 tests/orders/orders.py BUILD [DRAWS]
+    python3 tests/orders/orders.py BUILD --places
+
+The second only looks whether each weakening still finds its place; it needs no
+Relacy.
 
 The headers are read as C++ with each `_Atomic T` a `shared<T>` of Relacy's,
 and run as they are by orders.cpp. Then one order after the other is weakened:
@@ -23,8 +27,8 @@ HEADERS = ("layout.h", "bell.h", "ring.h")
 
 # function, what stands there (a regular expression), what is put there; `#` is
 # the number of the weakening.
-FENCE = r"atomic_thread_fence\(memory_order_seq_cst\);"
-NO_FENCE = "if (orders_weakening != #) atomic_thread_fence(memory_order_seq_cst);"
+FENCE = r"dora__fence_full\(\);"
+NO_FENCE = "if (orders_weakening != #) dora__fence_full();"
 WEAKENINGS = [
     ("tail is not released", "dora__ring_put",
      r"memory_order_release", "WEAKER(#, release)"),
@@ -90,6 +94,8 @@ def main():
     draws = sys.argv[2] if len(sys.argv) > 2 else "20000"
     program = os.path.join(build, "orders")
     prepare(build)
+    if draws == "--places":
+        return 0
     compiler = os.environ.get("CXX", "g++")
     if subprocess.run([compiler, "-fsyntax-only", "-x", "c++", "-"],
                       input="#include <relacy/pch.hpp>\n", text=True,
