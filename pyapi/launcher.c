@@ -4,20 +4,17 @@
  * Which nodes: a path that ends in .py; an interpreter (`path: python` with
  * args); a console script, that is a program whose first line names a Python.
  *
- * Which interpreter, the first that is given:
- *   the node's `python:`, or the one its path or first line names
- *   the run's own choice (--python)
- *   the active environment: $VIRTUAL_ENV, then $CONDA_PREFIX
- *   python3 on PATH
- *   the first one dora-run was built for
- * What was asked for, by name or by activating it, is used or refused; only
- * what nobody asked for (the last two) gives way, and `reason` says so. One
- * that dora-run was not built for runs with the module that is for all of them.
+ * Which interpreter: the one that choice.c finds asked for, else the first one
+ * that dora-run was built for. What was asked for, by name or by activating it,
+ * is used or refused; only what nobody asked for gives way, and `reason` says
+ * so. One that dora-run was not built for runs with the module that is for all
+ * of them.
  *
  * Where: as `isolation` says, which by itself leaves it to auto.h. All nodes
  * inside the host share one build of Python; one that asks for the host and for
  * another Python is refused. */
 #include "auto.h"
+#include "choice.h"
 #include "inhost_load.h"
 #include "interpreter.h"
 #include "kind.h"
@@ -25,22 +22,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* An interpreter that is asked for, before it is known what it is. */
-struct request {
-    char *path;   /* absolute; NULL: nobody asked, and none is on PATH */
-    char *reason; /* who asked */
-    bool required;
-};
-
 /* What is being resolved. */
 struct job {
     const struct dora__graph_node *node;
     const struct dora__site *site;
     struct dora__python_table table;
-    char *script;              /* absolute; NULL: args say what to run */
-    char *named;               /* interpreter that the path names, or NULL */
-    struct request request;    /* what was asked for */
-    struct dora__python found; /* what it is */
+    char *script; /* absolute; NULL: args say what to run */
+    char *named;  /* interpreter that the path names, or NULL */
+    struct dora__python_choice request;    /* what was asked for */
+    struct dora__python found;             /* what it is */
     const struct dora__python_build *host; /* of nodes inside; NULL: none */
     bool inside;                           /* in the host, not a process; */
     char *why_there;                       /* why */
@@ -52,13 +42,6 @@ has_suffix(const char *text, const char *suffix)
     size_t size = strlen(text), end = strlen(suffix);
 
     return size > end && !strcmp(text + size - end, suffix);
-}
-
-/* `python`, `python3`: whichever Python the node would get anyway. */
-static bool
-is_plain(const char *name)
-{
-    return !strcmp(name, "python") || !strcmp(name, "python3");
 }
 
 /* The program the node's path means; NULL: none that can be executed. */
@@ -159,121 +142,17 @@ find_what(struct job *job, struct dora_error *err)
 
 /* --- which interpreter ---------------------------------------------------- */
 
-/* The program `name` means; a directory stands for the environment it holds. */
-static int
-find_interpreter(const struct dora__site *site, const char *name,
-                 char **ret_path)
-{
-    DORA_AUTOFREE char *place =
-        dora__format("%s%s%s/bin/python", *name == '/' ? "" : site->directory,
-                     *name == '/' ? "" : "/", name);
-    int result;
-
-    if (!place)
-        return -ENOMEM;
-    result = dora__find_program(place, "/", NULL, ret_path);
-    if (result != -ENOENT)
-        return result;
-    return dora__find_program(name, site->directory, site->environment,
-                              ret_path);
-}
-
-/* An interpreter asked for by name, by `who`. */
-static int
-request_by_name(struct job *job, const char *name, const char *who,
-                struct dora_error *err)
-{
-    struct request *request = &job->request;
-    int result = find_interpreter(job->site, name, &request->path);
-
-    if (result == -ENOENT || result == -EACCES)
-        return dora__fail(
-            err, EINVAL, "node `%s`: %s names the interpreter `%s`, which %s",
-            job->node->id, who, name,
-            result == -ENOENT ? "does not exist" : "is not executable");
-    if (result < 0)
-        return result;
-    request->required = true;
-    request->reason = dora__format("%s names it", who);
-    return request->reason ? 0 : -ENOMEM;
-}
-
-/* The active environment in `variable`. 1: it is asked for; 0: there is none.
- */
-static int
-request_active(struct job *job, const char *variable)
-{
-    struct request *request = &job->request;
-    const char *prefix =
-        dora__environment_get(job->site->environment, variable);
-    DORA_AUTOFREE char *path = NULL;
-    int result;
-
-    if (!prefix || *prefix != '/')
-        return 0;
-    path = dora__format("%s/bin/python", prefix);
-    if (!path)
-        return -ENOMEM;
-    result = dora__find_program(path, "/", NULL, &request->path);
-    if (result == -ENOMEM)
-        return result;
-    if (result < 0)
-        return 0; /* left over from an environment that is gone */
-    request->required = true;
-    request->reason = dora__format("active environment ($%s)", variable);
-    return request->reason ? 1 : -ENOMEM;
-}
-
-static int
-request_from_path(struct job *job)
-{
-    static const char *const names[] = {"python3", "python"};
-    struct request *request = &job->request;
-    int result = -ENOENT;
-
-    for (size_t i = 0; i < DORA_COUNT(names) && result < 0; i++) {
-        /* "/": a file beside the dataflow that happens to be called so is not
-         * meant. */
-        result = dora__find_program(names[i], "/", job->site->environment,
-                                    &request->path);
-        if (result == -ENOMEM)
-            return result;
-        if (result == 0)
-            request->reason = dora__format("%s on PATH", names[i]);
-    }
-    if (result < 0)
-        request->reason = strdup("no python3 is on PATH");
-    return request->reason ? 0 : -ENOMEM;
-}
-
 static int
 choose(struct job *job, struct dora_error *err)
 {
-    static const char *const variables[] = {"VIRTUAL_ENV", "CONDA_PREFIX"};
-    const struct dora__graph_node *node = job->node;
-    bool named = job->named && !is_plain(job->named);
+    const struct dora__python_question question = {
+        .node = job->node,
+        .site = job->site,
+        .named = job->named,
+        .script = job->script,
+    };
 
-    if (node->python && job->named && !job->script && named)
-        return dora__fail(err, EINVAL,
-                          "node `%s`: both `path` and `python` name an "
-                          "interpreter: write `path: python`",
-                          node->id);
-    if (node->python)
-        return request_by_name(job, node->python, "`python` of the node", err);
-    if (named)
-        return request_by_name(job, job->named,
-                               job->script ? "the first line of the script"
-                                           : "`path` of the node",
-                               err);
-    if (job->site->python)
-        return request_by_name(job, job->site->python, "--python", err);
-    for (size_t i = 0; i < DORA_COUNT(variables); i++) {
-        int result = request_active(job, variables[i]);
-
-        if (result)
-            return result < 0 ? result : 0;
-    }
-    return request_from_path(job);
+    return dora__python_choose(&question, &job->request, err);
 }
 
 /* "3.11.2 (/usr/bin/python3.11), 3.13.0 (...)" */
@@ -342,7 +221,7 @@ identify(struct job *job, struct dora_error *err)
         .directory = job->site->directory,
         .environment = job->site->environment,
     };
-    const struct request *request = &job->request;
+    const struct dora__python_choice *request = &job->request;
     int result;
 
     if (request->path) {
@@ -524,8 +403,7 @@ resolve(const struct dora__graph_node *node, const struct dora__site *site,
 
     free(job.script);
     free(job.named);
-    free(job.request.path);
-    free(job.request.reason);
+    dora__python_choice_fini(&job.request);
     free(job.why_there);
     dora__python_fini(&job.found);
     dora__python_table_fini(&job.table);
