@@ -2,11 +2,13 @@
  *   the node's `python:`, or the one its path or first line names
  *   the run's own choice (--python)
  *   the active environment: $VIRTUAL_ENV, then $CONDA_PREFIX
- *   python3 on PATH
- * Only files are looked at. */
+ *   the project's: `.venv` beside the dataflow, or beside a pyproject.toml
+ * above the version that a `.python-version` says, here or above python3 on
+ * PATH Only files are looked at. */
 #include "choice.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* `python`, `python3`: whichever Python the node would get anyway. */
 static bool
@@ -80,25 +82,180 @@ request_active(const struct dora__python_question *question,
     return choice->reason ? 1 : -ENOMEM;
 }
 
+/* A base environment is active in every shell of some people: as little a
+ * request as python3 on PATH. */
+static bool
+in_conda_base(const struct dora__python_question *question)
+{
+    const char *name =
+        dora__environment_get(question->site->environment, "CONDA_DEFAULT_ENV");
+
+    return name && !strcmp(name, "base");
+}
+
+/* --- the project's environment -------------------------------------------- */
+
+/* What others may write, as in /tmp, nobody here has made the project's. */
+static bool
+is_ours(const struct dora__python_question *question, const char *path)
+{
+    struct stat ours, status;
+
+    return stat(question->site->directory, &ours) == 0 &&
+           stat(path, &status) == 0 &&
+           (status.st_uid == ours.st_uid || status.st_uid == geteuid() ||
+            status.st_uid == 0);
+}
+
+/* directory/.venv. 1: it is asked for; 0: there is none. */
+static int
+request_venv(const struct dora__python_question *question,
+             struct dora__python_choice *choice, const char *directory,
+             int size)
+{
+    DORA_AUTOFREE char *path =
+        dora__format("%.*s/.venv/bin/python", size, directory);
+    DORA_AUTOFREE char *project =
+        dora__format("%.*s/pyproject.toml", size, directory);
+    int result;
+
+    if (!path || !project)
+        return -ENOMEM;
+    if (directory[size] && access(project, F_OK) < 0)
+        return 0;
+    result = dora__find_program(path, "/", NULL, &choice->path);
+    if (result < 0)
+        return result == -ENOMEM ? result : 0;
+    path[strlen(path) - strlen("/bin/python")] = '\0';
+    if (!is_ours(question, path)) {
+        free(choice->path);
+        choice->path = NULL;
+        return 0;
+    }
+    choice->required = true;
+    choice->reason = dora__format("the project's environment (%s)", path);
+    return choice->reason ? 1 : -ENOMEM;
+}
+
+/* Beside the dataflow file, or above it beside a pyproject.toml: as uv finds
+ * it. */
+static int
+request_project(const struct dora__python_question *question,
+                struct dora__python_choice *choice)
+{
+    const char *directory = question->site->directory;
+    int result = 0;
+
+    for (int size = (int)strlen(directory); result == 0;) {
+        result = request_venv(question, choice, directory, size);
+        while (size > 0 && directory[size - 1] != '/')
+            size--;
+        if (size-- == 0)
+            break;
+    }
+    return result;
+}
+
+/* --- what is there -------------------------------------------------------- */
+
+/* "3.12" stands for every 3.12.x. */
+static bool
+matches(const char *version, const char *wanted)
+{
+    size_t size = strlen(wanted);
+
+    return !strncmp(version, wanted, size) &&
+           (!version[size] || version[size] == '.');
+}
+
+/* A Python of that version, on PATH or among the builds; -ENOENT. */
+static int
+find_version(const struct dora__python_question *question, const char *version,
+             char **ret_path)
+{
+    DORA_AUTOFREE char *name = dora__format("python%s", version);
+    const struct dora__python_table *table = question->table;
+    int result;
+
+    if (!name)
+        return -ENOMEM;
+    result = dora__python_named(name)
+                 ? dora__find_program(name, "/", question->site->environment,
+                                      ret_path)
+                 : -ENOENT;
+    for (size_t i = 0; result < 0 && result != -ENOMEM && i < table->count; i++)
+        if (matches(table->builds[i].version, version)) {
+            *ret_path = strdup(table->builds[i].base);
+            return *ret_path ? 0 : -ENOMEM;
+        }
+    return result;
+}
+
+/* What a `.python-version` makes of the Python on PATH. That of pyenv obeys it;
+ * else it counts where such a Python is to be had. */
+static int
+request_version(const struct dora__python_question *question,
+                struct dora__python_choice *choice, const char *name,
+                const struct dora__python_pin *pin)
+{
+    char *path = NULL;
+    int result = 0;
+
+    if (choice->path && dora__pyenv_shim(choice->path)) {
+        choice->required = !pin->inherited;
+        choice->reason =
+            dora__format("%s on PATH, which is pyenv's; %s says %s", name,
+                         pin->source, pin->version);
+        return choice->reason ? 0 : -ENOMEM;
+    }
+    result = find_version(question, pin->version, &path);
+    if (result == -ENOMEM)
+        return result;
+    if (result < 0) {
+        choice->reason =
+            dora__format("%s on PATH; %s says %s, which is not here", name,
+                         pin->source, pin->version);
+        return choice->reason ? 0 : -ENOMEM;
+    }
+    free(choice->path);
+    choice->path = path;
+    choice->required = true;
+    choice->reason = dora__format("%s says %s", pin->source, pin->version);
+    return choice->reason ? 0 : -ENOMEM;
+}
+
 static int
 request_from_path(const struct dora__python_question *question,
                   struct dora__python_choice *choice)
 {
     static const char *const names[] = {"python3", "python"};
+    const struct dora__python_place place = {
+        .directory = question->site->directory,
+        .environment = question->site->environment,
+    };
+    struct dora__python_pin pin;
+    const char *name = "no python3 is";
     int result = -ENOENT;
 
     for (size_t i = 0; i < DORA_COUNT(names) && result < 0; i++) {
         /* "/": a file beside the dataflow that happens to be called so is not
          * meant. */
-        result = dora__find_program(names[i], "/", question->site->environment,
-                                    &choice->path);
+        result =
+            dora__find_program(names[i], "/", place.environment, &choice->path);
         if (result == -ENOMEM)
             return result;
         if (result == 0)
-            choice->reason = dora__format("%s on PATH", names[i]);
+            name = names[i];
     }
-    if (result < 0)
-        choice->reason = strdup("no python3 is on PATH");
+    result = dora__python_pin(
+        &place, choice->path && dora__pyenv_shim(choice->path), &pin);
+    if (result == 0) {
+        result = request_version(question, choice, name, &pin);
+        free(pin.source);
+        return result;
+    }
+    if (result == -ENOENT)
+        choice->reason = dora__format("%s on PATH", name);
     return choice->reason ? 0 : -ENOMEM;
 }
 
@@ -106,10 +263,10 @@ static int
 choose(const struct dora__python_question *question,
        struct dora__python_choice *choice, struct dora_error *err)
 {
-    static const char *const variables[] = {"VIRTUAL_ENV", "CONDA_PREFIX"};
     const struct dora__graph_node *node = question->node;
     const char *named = question->named;
     bool is_named = named && !is_plain(named);
+    int result;
 
     if (node->python && is_named && !question->script)
         return dora__fail(err, EINVAL,
@@ -127,13 +284,16 @@ choose(const struct dora__python_question *question,
     if (question->site->python)
         return request_by_name(question, choice, question->site->python,
                                "--python", err);
-    for (size_t i = 0; i < DORA_COUNT(variables); i++) {
-        int result = request_active(question, choice, variables[i]);
-
-        if (result)
-            return result < 0 ? result : 0;
-    }
-    return request_from_path(question, choice);
+    result = request_active(question, choice, "VIRTUAL_ENV");
+    if (result == 0 && !in_conda_base(question))
+        result = request_active(question, choice, "CONDA_PREFIX");
+    if (result == 0)
+        result = request_project(question, choice);
+    if (result == 0)
+        result = request_active(question, choice, "CONDA_PREFIX");
+    if (result == 0)
+        result = request_from_path(question, choice);
+    return result < 0 ? result : 0;
 }
 
 int

@@ -10,6 +10,7 @@
 struct dora__python_question {
     const struct dora__graph_node *node;
     const struct dora__site *site;
+    const struct dora__python_table *table;
     const char *named;  /* interpreter that the path names, or NULL; */
     const char *script; /* in the first line of this, or NULL */
 };

@@ -72,6 +72,19 @@ int dora__python_ask(const char *path, const char *stable,
                      const struct dora__python_place *place,
                      struct dora__python_answer *ret_answer);
 
+/* A version that is asked for where the dataflow is. */
+struct dora__python_pin {
+    char version[64]; /* not empty: "3.12", "3.11.2", "pypy3.10-7.3" */
+    char *source;     /* who asks: the path of a `.python-version`; new */
+    bool inherited;   /* from pyenv, that says it to all it has started */
+};
+/* With `pyenv`, its variable comes first. -ENOENT: nobody asks. */
+DORA_MUST_CHECK
+int dora__python_pin(const struct dora__python_place *place, bool pyenv,
+                     struct dora__python_pin *ret_pin);
+
+/* Whether a program only stands for the one that pyenv chooses. */
+bool dora__pyenv_shim(const char *path);
 /* What the pyenv shim at `path` would run in that place, when its files say so
  * plainly. New string; -ENOENT: not a shim, or it has to be asked. */
 DORA_MUST_CHECK

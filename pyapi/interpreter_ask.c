@@ -1,5 +1,5 @@
-/* interpreter_ask.c - interpreters that are known only to somebody else: pyenv
- * shims, whose choice is in files, and wrappers, which are run.
+/* interpreter_ask.c - interpreters that are known only to themselves: wrappers,
+ * and those of no build. They are run.
  *
  * An interpreter that is asked gets no input, a process group of its own and a
  * limit of time; whatever it started is killed with it. */
@@ -10,9 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { MAX_ANSWER = 4 * 4096 + 64 };
@@ -159,83 +157,4 @@ dora__python_ask(const char *path, const char *stable,
     if (result < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
         return -ENOENT;
     return parse_answer(text, ret_answer);
-}
-
-/* --- pyenv ---------------------------------------------------------------- */
-
-/* First word of the first line that says something; false: no such file. */
-static bool
-read_version(const char *directory, int size, const char *name, char *word,
-             int limit)
-{
-    DORA_AUTOFREE char *path = dora__format("%.*s/%s", size, directory, name);
-    FILE *file = path ? fopen(path, "re") : NULL;
-    char line[256];
-
-    *word = '\0';
-    if (!file)
-        return false;
-    while (!*word && fgets(line, sizeof line, file)) {
-        const char *at = line + strspn(line, " \t");
-
-        if (*at != '#')
-            (void)snprintf(word, (size_t)limit, "%.*s",
-                           (int)strcspn(at, " \t\r\n:"), at);
-    }
-    (void)fclose(file);
-    return true;
-}
-
-/* The version pyenv would take: $PYENV_VERSION, .python-version here or above,
- * the global one. Of several the first, as pyenv does. */
-static void
-chosen_version(const char *root, const struct dora__python_place *place,
-               char *word, int limit)
-{
-    const char *named =
-        dora__environment_get(place->environment, "PYENV_VERSION");
-    const char *at = place->directory;
-
-    if (named && *named) {
-        (void)snprintf(word, (size_t)limit, "%.*s", (int)strcspn(named, ":"),
-                       named);
-        return;
-    }
-    for (int size = (int)strlen(at);; size--) {
-        if (read_version(at, size, ".python-version", word, limit))
-            return;
-        while (size > 0 && at[size - 1] != '/')
-            size--;
-        if (size == 0)
-            break;
-    }
-    (void)read_version(root, (int)strlen(root), "version", word, limit);
-}
-
-int
-dora__pyenv_program(const char *path, const struct dora__python_place *place,
-                    char **ret_program)
-{
-    const char *name = strrchr(path, '/');
-    DORA_AUTOFREE char *root = strndup(path, (size_t)(name - path));
-    char *shims, version[64], *program;
-
-    if (!root)
-        return -ENOMEM;
-    shims = strrchr(root, '/');
-    if (!shims || strcmp(shims, "/shims"))
-        return -ENOENT;
-    *shims = '\0';
-    chosen_version(root, place, version, sizeof version);
-    if (!*version || strchr(version, '/') || !strcmp(version, "system"))
-        return -ENOENT;
-    program = dora__format("%s/versions/%s/bin%s", root, version, name);
-    if (!program)
-        return -ENOMEM;
-    if (access(program, X_OK) < 0) {
-        free(program);
-        return -ENOENT;
-    }
-    *ret_program = program;
-    return 0;
 }

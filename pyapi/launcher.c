@@ -148,6 +148,7 @@ choose(struct job *job, struct dora_error *err)
     const struct dora__python_question question = {
         .node = job->node,
         .site = job->site,
+        .table = &job->table,
         .named = job->named,
         .script = job->script,
     };

@@ -191,12 +191,117 @@ test_interpreter_pyenv_shim_is_read_and_not_run(void **state)
     make_file(world, ".python-version", 0644, "# here\n3.11.2\n");
     assert_runs(world, &node, "libexec/one",
                 "pyenv/versions/3.11.2/bin/python3");
+    assert_reason(world, "which is pyenv's");
+    assert_reason(world, below(world, ".python-version says 3.11.2"));
     set_variable(world, "PYENV_VERSION", "3.13.0:3.11.2");
     assert_runs(world, &node, "libexec/two",
                 "pyenv/versions/3.13.0/bin/python3");
-    /* Not plainly said: the shim is asked, and nobody insists on it. */
+    assert_reason(world, "$PYENV_VERSION says 3.13.0");
+    /* Not plainly said: the shim is asked. Of the variable, which pyenv sets
+     * for what it starts, nobody insists on it; of the file they do. */
     set_variable(world, "PYENV_VERSION", "3.12");
     assert_runs(world, &node, "libexec/one", "base1/python3.11");
+    assert_reason(world, "$PYENV_VERSION says 3.12");
+    set_variable(world, "PYENV_VERSION", "");
+    make_file(world, ".python-version", 0644, "3.12\n");
+    assert_refused(world, &node, ".python-version says 3.12");
+    make_wrapper(world, "pyenv/shims/python3", "base2/python3.13", "3.13.0");
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+}
+
+static void
+test_interpreter_pyenv_choice_for_all_places_gives_way(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+
+    make_file(world, "pyenv/shims/python3", 0755, "#!/bin/sh\nexit 1\n");
+    make_file(world, "pyenv/version", 0644, "3.9.18\n");
+    set_variable(world, "PATH", below(world, "pyenv/shims"));
+    assert_runs(world, &node, "libexec/one", "base1/python3.11");
+    assert_reason(world, "first Python dora-run was built for");
+}
+
+static void
+test_interpreter_version_file_counts_without_pyenv(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+    static const char *const versions[] = {"3.13", "3.13.0", "# new\n 3.13\n"};
+    static const char *const others[] = {"3.9", "3.1", "3.13.1", "pypy3.10"};
+
+    for (size_t i = 0; i < DORA_COUNT(versions); i++) {
+        make_file(world, ".python-version", 0644, versions[i]);
+        assert_runs(world, &node, "libexec/two", "base2/python3.13");
+        assert_reason(world, below(world, ".python-version says 3.13"));
+    }
+    /* Nobody here would obey it: what a shell would run runs. */
+    for (size_t i = 0; i < DORA_COUNT(others); i++) {
+        make_file(world, "flow/.python-version", 0644, others[i]);
+        assert_runs(world, &node, "libexec/one", "base1/python3");
+        assert_reason(world, "which is not here");
+    }
+    make_link(world, "base1/python3.13", "base2/python3.13");
+    make_file(world, "flow/.python-version", 0644, "3.13");
+    assert_runs(world, &node, "libexec/two", "base1/python3.13");
+    make_file(world, "flow/.python-version", 0644, "\n");
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+}
+
+static void
+test_interpreter_of_the_project_is_beside_it(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+
+    make_file(world, ".python-version", 0644, "3.11");
+    make_link(world, ".venv/bin/python", "base2/python3.13");
+    assert_runs(world, &node, "libexec/one", "base1/python3.11");
+    make_file(world, "pyproject.toml", 0644, "");
+    assert_runs(world, &node, "libexec/two", ".venv/bin/python");
+    assert_reason(world, "the project's environment");
+    make_link(world, "flow/.venv/bin/python", "base1/python3");
+    assert_runs(world, &node, "libexec/one", "flow/.venv/bin/python");
+    /* Without its interpreter it is none. */
+    make_link(world, "flow/.venv/bin/python", "nowhere");
+    assert_runs(world, &node, "libexec/two", ".venv/bin/python");
+}
+
+static void
+test_interpreter_of_the_project_gives_way_to_the_active(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+    char prefix[512];
+
+    make_link(world, "flow/.venv/bin/python", "base2/python3.13");
+    make_link(world, "conda/bin/python", "base1/python3.11");
+    (void)snprintf(prefix, sizeof prefix, "%s", below(world, "conda"));
+    set_variable(world, "CONDA_PREFIX", prefix);
+    assert_runs(world, &node, "libexec/one", "conda/bin/python");
+    /* Unless it is the one that is always active. */
+    set_variable(world, "CONDA_DEFAULT_ENV", "base");
+    assert_runs(world, &node, "libexec/two", "flow/.venv/bin/python");
+    make_link(world, "flow/.venv/bin/python", "nowhere");
+    assert_runs(world, &node, "libexec/one", "conda/bin/python");
+    assert_reason(world, "$CONDA_PREFIX");
+}
+
+static void
+test_interpreter_of_the_project_is_not_a_strangers(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+
+    if (geteuid() != 0)
+        skip();
+    make_file(world, "pyproject.toml", 0644, "");
+    make_link(world, ".venv/bin/python", "base2/python3.13");
+    assert_int_equal(chown(below(world, ".venv"), 65534, 65534), 0);
+    assert_runs(world, &node, "libexec/one", "base1/python3");
+    /* Root runs what belongs to somebody, who may have an environment. */
+    assert_int_equal(chown(below(world, "flow"), 65534, 65534), 0);
+    assert_runs(world, &node, "libexec/two", ".venv/bin/python");
 }
 
 static void
@@ -310,6 +415,31 @@ test_interpreter_survives_want_of_memory(void **state)
     assert_true(n > 20);
 }
 
+/* Past all that is asked for, to what is there. */
+static void
+test_interpreter_choice_survives_want_of_memory(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+    unsigned n;
+
+    make_file(world, "flow/.python-version", 0644, "3.13");
+    for (n = 1;; n++) {
+        int result;
+
+        fault_arm(FAULT_MEMORY, n);
+        result = dora_python.resolve(&node, &world->site, &world->launch,
+                                     &world->err);
+        if (!fault_disarm()) {
+            assert_int_equal(result, 0);
+            break;
+        }
+        assert_int_equal(result, -ENOMEM);
+    }
+    assert_reason(world, "says 3.13");
+    assert_true(n > 20);
+}
+
 int
 main(void)
 {
@@ -325,11 +455,17 @@ main(void)
         IN_WORLD(test_interpreter_that_is_none_is_refused),
         IN_WORLD(test_interpreter_wrapper_is_asked),
         IN_WORLD(test_interpreter_pyenv_shim_is_read_and_not_run),
+        IN_WORLD(test_interpreter_pyenv_choice_for_all_places_gives_way),
+        IN_WORLD(test_interpreter_version_file_counts_without_pyenv),
+        IN_WORLD(test_interpreter_of_the_project_is_beside_it),
+        IN_WORLD(test_interpreter_of_the_project_gives_way_to_the_active),
+        IN_WORLD(test_interpreter_of_the_project_is_not_a_strangers),
         IN_WORLD(test_interpreter_shebang_is_read_in_all_its_forms),
         IN_WORLD(test_interpreter_table_that_is_wrong_is_said),
         IN_WORLD(test_interpreter_without_its_program_is_said),
         IN_WORLD(test_interpreter_builds_are_listed),
         IN_WORLD(test_interpreter_survives_want_of_memory),
+        IN_WORLD(test_interpreter_choice_survives_want_of_memory),
     };
 
     (void)alarm(120);
