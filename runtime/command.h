@@ -28,6 +28,7 @@ struct command {
     const char **script;           /* the same: with its arguments */
     const char *report;            /* NULL: none */
     int64_t stop_after_ns;         /* -1: never */
+    int64_t grace_ns;              /* of a stop; 0: as usual */
     enum dora_level log_level;     /* what is shown */
     const char **isolation, **env; /* NULL-terminated, or NULL */
     char *python, *libexec;

@@ -22,6 +22,7 @@ command_options(const struct command *command)
         .exit_when_nodes_finish = command->exit_when_nodes_finish,
         .say_faults = true,
         .auto_inside = true,
+        .stop_grace_ns = command->grace_ns,
     };
 }
 

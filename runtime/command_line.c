@@ -56,6 +56,11 @@ const char command_help[] =
     "    --stop-after D          stop D after all nodes have started (or have\n"
     "                            not for a minute): 30 (seconds), 500ms, 10s,\n"
     "                            5m, 1h30m\n"
+    "    --grace-duration D      how long nodes may take to stop: those left "
+    "get\n"
+    "                            SIGTERM, and SIGKILL after half as long "
+    "again;\n"
+    "                            default: 10s\n"
     "    --exit-when-nodes-finish[=true|false]\n"
     "                            nodes whose data inputs have closed are "
     "done,\n"
@@ -211,6 +216,18 @@ command_duration(const char *text, int64_t *ret_ns)
     return 0;
 }
 
+/* None at all is the shortest there is. */
+static int
+parse_grace(const char *text, int64_t *ret_ns)
+{
+    int64_t ns;
+
+    if (command_duration(text, &ns) < 0)
+        return -EINVAL;
+    *ret_ns = ns > 0 ? ns : 1;
+    return 0;
+}
+
 static int
 parse_level(const char *text, enum dora_level *ret_level)
 {
@@ -297,6 +314,7 @@ parse_boolean(const char *text, int *ret_choice)
 
 enum option {
     OPTION_STOP_AFTER,
+    OPTION_GRACE,
     OPTION_EXIT,
     OPTION_REPORT,
     OPTION_LOG_LEVEL,
@@ -315,19 +333,29 @@ enum option {
 };
 
 static const char *const option_names[OPTION_COUNT + 1] = {
-    "--stop-after", "--exit-when-nodes-finish",
-    "--report",     "--log-level",
-    "--python",     "--isolation",
-    "--env",        "--allow-shell-nodes",
-    "--id",         "--run",
-    "--follow",     "--uv",
-    "--no-build",   "--help",
-    "--version",    NULL,
+    "--stop-after",
+    "--grace-duration",
+    "--exit-when-nodes-finish",
+    "--report",
+    "--log-level",
+    "--python",
+    "--isolation",
+    "--env",
+    "--allow-shell-nodes",
+    "--id",
+    "--run",
+    "--follow",
+    "--uv",
+    "--no-build",
+    "--help",
+    "--version",
+    NULL,
 };
 
 /* What the value of an option is, for its complaint; NULL: it takes none. */
 static const char *const option_values[OPTION_COUNT] = {
     [OPTION_STOP_AFTER] = "a duration like 30, 500ms, 10s or 1h30m",
+    [OPTION_GRACE] = "a duration like 30, 500ms, 10s or 1h30m",
     [OPTION_REPORT] = "a file to write",
     [OPTION_LOG_LEVEL] = "one of error, warn, info, debug, trace, stdout",
     [OPTION_PYTHON] = "an interpreter or a virtual environment",
@@ -344,6 +372,8 @@ set_option(struct command *command, enum option option, const char *value)
     switch (option) {
     case OPTION_STOP_AFTER:
         return command_duration(value, &command->stop_after_ns);
+    case OPTION_GRACE:
+        return parse_grace(value, &command->grace_ns);
     case OPTION_EXIT:
         return parse_boolean(value, &command->exit_when_nodes_finish);
     case OPTION_REPORT:

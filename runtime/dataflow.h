@@ -23,10 +23,16 @@
 #define DORA__SECOND INT64_C(1000000000)
 #define DORA__NEVER INT64_MAX /* a deadline that is none */
 
+/* The deadline so long after now; `delay` may be NEVER. */
+static inline int64_t
+dora__after(int64_t now, int64_t delay)
+{
+    return delay < DORA__NEVER - now ? now + delay : DORA__NEVER;
+}
+
 /* How long everything may take, all in one place, in ns. */
-/* STOP to SIGTERM, and SIGTERM to SIGKILL. */
-#define DORA__TERM_GRACE (10 * DORA__SECOND)
-#define DORA__KILL_GRACE (5 * DORA__SECOND)
+/* STOP to SIGTERM; half as long again to SIGKILL. */
+#define DORA__STOP_GRACE (10 * DORA__SECOND)
 /* dora_dataflow_kill to giving up the thread of a callback. */
 #define DORA__ABANDON_GRACE (5 * DORA__SECOND)
 /* Start to naming who has not joined. */
@@ -37,7 +43,8 @@
 #define DORA__LOG_DELAY (DORA__SECOND / 10)
 /* The shortest time between two looks at the pipes, while they are not full. */
 #define DORA__OUTPUT_PACE (DORA__SECOND / 1000)
-/* Between two ways of asking a guest to end; see enum dora__guest_press. */
+/* Between two ways of asking a guest to end, at most; see enum
+ * dora__guest_press. */
 #define DORA__PRESS_DELAY (DORA__SECOND / 4)
 /* What a guest prints is held back until it has joined, at most so long: it may
  * turn out that it has to start anew as a process. */
@@ -116,7 +123,8 @@ enum dora__asked { DORA__ASKED_NOTHING, DORA__ASKED_STOP, DORA__ASKED_KILL };
 struct dora_dataflow {
     /* Fixed by load. */
     struct dora_options options;
-    char *file;      /* name in messages */
+    int64_t stop_grace_ns, term_grace_ns; /* NEVER: for ever */
+    char *file;                           /* name in messages */
     char *directory; /* absolute: where relative paths start */
     char id[37];
     struct dora__graph graph;

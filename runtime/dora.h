@@ -137,6 +137,11 @@ struct dora_options {
     bool auto_inside; /* `isolation: auto`, the default, may run a Python node
                          inside this process; else only those do that ask by
                          `isolation: interpreter` */
+    int64_t stop_grace_ns; /* dora_dataflow_stop to SIGTERM, or an exception in
+                              nodes inside this process; default: 10 s; -1: for
+                              ever */
+    int64_t term_grace_ns; /* that to SIGKILL, or giving up the node's thread;
+                              default: half of stop_grace_ns; -1: for ever */
 };
 
 struct dora_dataflow;

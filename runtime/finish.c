@@ -54,9 +54,7 @@ finish_grace(const struct dora_dataflow *flow)
 static int64_t
 finish_deadline(const struct dora_dataflow *flow)
 {
-    int64_t grace = finish_grace(flow), now = dora__now();
-
-    return grace < DORA__NEVER - now ? now + grace : DORA__NEVER;
+    return dora__after(dora__now(), finish_grace(flow));
 }
 
 void

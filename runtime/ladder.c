@@ -2,11 +2,11 @@
  *
  *     at once             STOP in every node's event stream; SIGTERM to
  *                         programs that have none
- *     DORA__TERM_GRACE    SIGTERM to the process groups of what is left; an
+ *     stop_grace_ns       SIGTERM to the process groups of what is left; an
  *                         exception in the interpreters of guests, harder and
  *                         harder
- *     DORA__KILL_GRACE    more: SIGKILL to them; the threads of callbacks and
- *                         guests that have not returned are abandoned
+ *     term_grace_ns more  SIGKILL to them; the threads of callbacks and guests
+ *                         that have not returned are abandoned
  *
  * A kill begins at the last step, but gives callbacks DORA__ABANDON_GRACE. The
  * same ladder ends what is left when the barrier can no longer open, and nodes
@@ -21,7 +21,7 @@ static void
 mount(struct dora_dataflow *flow)
 {
     flow->stopping = true;
-    flow->term_at = dora__now() + DORA__TERM_GRACE;
+    flow->term_at = dora__after(dora__now(), flow->stop_grace_ns);
     for (uint32_t i = 0; i < flow->member_count; i++) {
         struct dora__member *member = &flow->members[i];
 
@@ -41,15 +41,19 @@ dora__ladder_stop(struct dora_dataflow *flow)
     dora__guests_press(flow, DORA__PRESS_WAKE);
 }
 
-/* Guests know no signals: these stand in for SIGTERM. */
+/* Guests know no signals: these stand in for SIGTERM. However short the grace,
+ * each has its turn. */
 static void
 press_on(struct dora_dataflow *flow, int64_t now)
 {
     static const enum dora__guest_press steps[] = {
         DORA__PRESS_ASK, DORA__PRESS_INTERRUPT, DORA__PRESS_BREAK};
+    int64_t share = flow->term_grace_ns / ((int64_t)DORA_COUNT(steps) + 1);
 
     dora__guests_press(flow, steps[flow->presses++ % DORA_COUNT(steps)]);
-    flow->press_at = now + DORA__PRESS_DELAY;
+    flow->press_at =
+        now + (!flow->killing && share < DORA__PRESS_DELAY ? share
+                                                           : DORA__PRESS_DELAY);
 }
 
 static void
@@ -119,7 +123,7 @@ dora__ladder_climb(struct dora_dataflow *flow, int64_t now)
         dora__guests_press(flow, DORA__PRESS_TELL);
         flow->press_at = now;
         flow->term_at = DORA__NEVER;
-        flow->kill_at = now + DORA__KILL_GRACE;
+        flow->kill_at = dora__after(now, flow->term_grace_ns);
     }
     if (now >= flow->press_at)
         press_on(flow, now);

@@ -242,6 +242,12 @@ set_isolation(struct dora_dataflow *flow, const char *text,
                       text);
 }
 
+static int64_t
+grace_of(int64_t option, int64_t usual)
+{
+    return option < 0 ? DORA__NEVER : option > 0 ? option : usual;
+}
+
 static int
 apply_options(struct dora_dataflow *flow, struct dora_error *err)
 {
@@ -251,6 +257,8 @@ apply_options(struct dora_dataflow *flow, struct dora_error *err)
     for (const char *const *i = o->isolation;
          i != NULL && *i != NULL && code == 0; i++)
         code = set_isolation(flow, *i, err);
+    flow->stop_grace_ns = grace_of(o->stop_grace_ns, DORA__STOP_GRACE);
+    flow->term_grace_ns = grace_of(o->term_grace_ns, flow->stop_grace_ns / 2);
     if (o->exit_when_nodes_finish != 0)
         flow->graph.exit_when_nodes_finish = o->exit_when_nodes_finish > 0;
     return code;

@@ -331,7 +331,7 @@ plan_restart(struct dora_dataflow *flow, struct dora__member *member,
                            member->node->max_restarts);
         return false;
     }
-    member->not_before = delay < DORA__NEVER - now ? now + delay : DORA__NEVER;
+    member->not_before = dora__after(now, delay);
     dora__flow_say(flow, DORA_LEVEL_WARN, member,
                    "%s; starting it again in %.3g s (restart %u)",
                    member->failure.text, (double)delay / DORA__SECOND,

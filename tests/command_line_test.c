@@ -90,6 +90,33 @@ test_command_line_file_alone_is_run(void **state)
 }
 
 static void
+test_command_line_graces(void **state)
+{
+    struct command command;
+    struct dora_error err;
+
+    (void)state;
+    assert_int_equal(parse(WORDS("flow.yml"), &command, NULL), STATUS_OK);
+    assert_int_equal(command.grace_ns, 0); /* as usual */
+    command_fini(&command);
+    assert_int_equal(
+        parse(WORDS("flow.yml", "--grace-duration", "1m"), &command, NULL),
+        STATUS_OK);
+    assert_int_equal(command.grace_ns, (int64_t)60 * 1000000000);
+    command_fini(&command);
+    assert_int_equal(
+        parse(WORDS("flow.yml", "--grace-duration=0"), &command, NULL),
+        STATUS_OK);
+    assert_int_equal(command.grace_ns, 1); /* none */
+    command_fini(&command);
+    assert_int_equal(
+        parse(WORDS("flow.yml", "--grace-duration", "long"), &command, &err),
+        STATUS_USAGE);
+    assert_string_equal(err.text, "--grace-duration: `long` is not a duration "
+                                  "like 30, 500ms, 10s or 1h30m");
+}
+
+static void
 test_command_line_options_stand_anywhere(void **state)
 {
     struct command command;
@@ -307,6 +334,7 @@ main(void)
         cmocka_unit_test(test_command_line_durations_that_are_none),
         cmocka_unit_test_setup(test_command_line_file_alone_is_run, setup),
         cmocka_unit_test_setup(test_command_line_options_stand_anywhere, setup),
+        cmocka_unit_test_setup(test_command_line_graces, setup),
         cmocka_unit_test_setup(test_command_line_two_dashes_end_options, setup),
         cmocka_unit_test_setup(
             test_command_line_exit_when_nodes_finish_has_three_values, setup),

@@ -156,6 +156,12 @@ static const struct dora_kind *const kinds[] = {&self_kind, NULL};
 void
 load(struct run *run, const char *text)
 {
+    load_graced(run, text, 0, 0);
+}
+
+void
+load_graced(struct run *run, const char *text, int64_t stop, int64_t term)
+{
     memset(run, 0, sizeof *run);
     (void)pthread_mutex_init(&run->log.lock, NULL);
     (void)pthread_cond_init(&run->log.grown, NULL);
@@ -168,6 +174,8 @@ load(struct run *run, const char *text)
         .log_arg = &run->log,
         .allow_shell = true,
         .no_files = true,
+        .stop_grace_ns = stop,
+        .term_grace_ns = term,
     };
     if (dora_dataflow_load_string(text, strlen(text), "test.yml", &run->options,
                                   &run->flow, &run->err) < 0)

@@ -41,6 +41,8 @@ struct run {
 /* Each fails the test when it cannot do or find what it says. */
 void await_log(struct log *log, const char *text);
 void load(struct run *run, const char *text);
+/* With the graces of a stop, as in struct dora_options. */
+void load_graced(struct run *run, const char *text, int64_t stop, int64_t term);
 void callback(struct run *run, const char *id, dora_node_body body, void *arg);
 void start(struct run *run);
 void expect_success(struct run *run);

@@ -203,6 +203,51 @@ class Stop(FlowTest):
         # A loop on None must not burn a processor until the grace is over.
         self.assertLess(run.node("loop")["user_ns"], 3e9)
 
+    def test_graces_are_configurable(self):
+        """In both tiers; the usual ones take 15 s."""
+        running = self.start({
+            "polite": Node("""
+                import time
+                from dora import Node
+                node = Node()
+                print("ready")
+                time.sleep(100)
+            """, isolation="process"),
+            "deaf": Node("""
+                import signal, time
+                from dora import Node
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                node = Node()
+                print("ready")
+                time.sleep(100)
+            """, isolation="process"),
+            "busy": Node("""
+                from dora import Node
+                node = Node()
+                print("ready")
+                while True: pass
+            """),
+            "swallows": Node("""
+                from dora import Node
+                node = Node()
+                print("ready")
+                while True:
+                    try:
+                        while True: pass
+                    except BaseException: pass
+            """),
+        }, args=["--grace-duration", "600ms"])
+        running.expect("ready", 4)
+        begun = time.monotonic()
+        running.signal()
+        run = self.ended(running, 1)
+        took = time.monotonic() - begun
+        self.assertGreater(took, 0.9)
+        self.assertLess(took, 7)
+        self.assertEqual(run.node("polite")["exit"], "success")
+        self.assertEqual(run.node("deaf")["exit"], "grace")
+        self.assertRegex(run.err, "deaf +did not stop in time and was killed")
+
     def test_stop_during_the_barrier(self):
         running = self.start({
             "waits": Node("""
