@@ -67,6 +67,13 @@ enum dora__stage {
     DORA__STAGE_OVER,
 };
 
+/* An end that was to be followed by a start. */
+struct dora__past {
+    enum dora_exit exit;
+    int code;
+    struct dora__text failure;
+};
+
 /* One node as its host sees it. */
 struct dora__member {
     /* Fixed by load. */
@@ -95,6 +102,7 @@ struct dora__member {
     struct dora__journal_file journal;
     struct dora__restarts restarts;
     int64_t not_before;        /* PLANNED: when to start it */
+    struct dora__past past;    /* PLANNED again: how it has ended */
     int signal_due;            /* to be sent through the guardian; 0: none */
     bool signalled;            /* a stop signal was sent */
     bool killed;               /* SIGKILL was sent */

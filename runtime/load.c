@@ -402,6 +402,7 @@ dora__flow_unload(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++) {
         dora__launch_fini(&flow->members[i].launch);
         free(flow->members[i].failure.text);
+        free(flow->members[i].past.failure.text);
     }
     free(flow->members);
     dora__plan_fini(&flow->plan);

@@ -383,6 +383,18 @@ settle(struct dora_dataflow *flow, struct dora__member *member,
         dora__ladder_barrier_failed(flow, member);
 }
 
+/* It was to be started again, and will not: its last end is its end. */
+static void
+stay_ended(struct dora_dataflow *flow, struct dora__member *member)
+{
+    (void)pthread_mutex_lock(&flow->lock);
+    member->restart_count--;
+    (void)pthread_mutex_unlock(&flow->lock);
+    member->failure = member->past.failure;
+    member->past.failure = (struct dora__text){0};
+    settle(flow, member, member->past.exit, member->past.code);
+}
+
 void
 dora__member_not_started(struct dora_dataflow *flow,
                          struct dora__member *member, int code, const char *why)
@@ -390,9 +402,8 @@ dora__member_not_started(struct dora_dataflow *flow,
     if (member->stage == DORA__STAGE_ASKED)
         flow->in_flight--;
     if (code == ECANCELED && member->restart_count > 0) {
-        (void)pthread_mutex_lock(&flow->lock);
-        member->restart_count--; /* it was to be, and will not */
-        (void)pthread_mutex_unlock(&flow->lock);
+        stay_ended(flow, member);
+        return;
     }
     dora__text_printf(&member->failure, "was not started: %s", why);
     if (code != ECANCELED && code != 0)
@@ -516,6 +527,10 @@ dora__member_abandon(struct dora_dataflow *flow, struct dora__member *member)
 static void
 plan_again(struct dora_dataflow *flow, struct dora__member *member)
 {
+    free(member->past.failure.text);
+    member->past =
+        (struct dora__past){member->exit, member->exit_code, member->failure};
+    member->failure = (struct dora__text){0};
     (void)pthread_mutex_lock(&flow->lock);
     member->restart_count++;
     member->phase = DORA_NODE_PLANNED;
@@ -560,11 +575,13 @@ dora__member_bury(struct dora_dataflow *flow, struct dora__member *member)
     if (member->guest != NULL)
         member->guest_class->free(member->guest);
     member->guest = NULL;
-    free(member->failure.text);
-    member->failure = (struct dora__text){0};
     if (member->will_restart) {
         plan_again(flow, member);
     } else {
+        free(member->failure.text);
+        member->failure = (struct dora__text){0};
+        free(member->past.failure.text);
+        member->past.failure = (struct dora__text){0};
         member->stage = DORA__STAGE_OVER;
         flow->left--;
     }

@@ -1,5 +1,6 @@
-/* stop_test.c - how a dataflow is stopped: the graces. argv[1]: the directory
- * of the helper programs. */
+/* stop_test.c - how a dataflow is stopped: the graces, and what becomes of
+ * nodes that were about to start again. argv[1]: the directory of the helper
+ * programs. */
 #include "harness.h"
 
 #include <stdatomic.h>
@@ -108,6 +109,33 @@ test_stop_graces_are_those_of_callbacks_too(void **state)
     atomic_store_explicit(&let_go, true, memory_order_release);
 }
 
+/* --- what was to be started again ----------------------------------------- */
+
+static void
+test_stop_leaves_a_crash_what_it_was(void **state)
+{
+    struct dora_node_stats stats;
+    struct run run;
+
+    (void)state;
+    load(&run, "nodes:\n"
+               "  - {id: a, path: shell, args: exit 4, restart_policy: always, "
+               "restart_delay: 100}\n"
+               "  - {id: b, path: shell, args: exit 0, restart_policy: always, "
+               "restart_delay: 100}\n");
+    start(&run);
+    await_log(&run.log, "a 0 2 exited with code 4; starting it again");
+    await_log(&run.log, "b 0 2 ended; starting it again");
+    dora_dataflow_stop(run.flow);
+    expect_failure(&run, "node `a` exited with code 4");
+    expect_exit(&run, 0, DORA_EXIT_CODE, 4);
+    expect_exit(&run, 1, DORA_EXIT_SUCCESS, 0);
+    assert_int_equal(dora_dataflow_node_stats(run.flow, 0, &stats), 0);
+    assert_int_equal(stats.restarts, 0);
+    expect_log(&run, "a 0 1 exited with code 4\n");
+    unload(&run);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -116,6 +144,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_stop_second_grace_is_half_of_the_first),
         cmocka_unit_test(test_stop_graces_can_be_for_ever),
         cmocka_unit_test(test_stop_graces_are_those_of_callbacks_too),
+        cmocka_unit_test(test_stop_leaves_a_crash_what_it_was),
     };
     int code;
 

@@ -161,9 +161,40 @@ class Stop(FlowTest):
         })
         running.expect("starting it again in 30 s")
         running.signal()
-        run = self.ended(running, None)
+        run = self.ended(running, 1)
         self.assertEqual(run.lines("worker"), ["up"])
         self.assertLess(run.seconds, 10)
+
+    def test_a_crash_before_the_stop_stays_a_crash(self):
+        """T47: by its word and code, with its last words; and an end without
+        failure, which `always` would have followed by a start, is none."""
+        running = self.start({
+            "crashes": Node("""
+                from dora import Node
+                Node()
+                raise ValueError("the reason")
+            """, restart_policy="on-failure", restart_delay=30),
+            "killed": Node("""
+                import os
+                from dora import Node
+                Node()
+                os.kill(os.getpid(), 9)
+            """, restart_policy="on-failure", restart_delay=30),
+            "returns": Node("""
+                from dora import Node
+                Node()
+            """, restart_policy="always", restart_delay=30),
+        })
+        running.expect("starting it again in 30 s", 3)
+        running.signal()
+        run = self.ended(running, 1)
+        ends = {n["id"]: (n["exit"], n["restarts"]) for n in run.report["nodes"]}
+        self.assertEqual(ends, {"crashes": ("code", 0), "killed": ("signal", 0),
+                                "returns": ("success", 0)})
+        tail = run.err[run.err.index("[ERROR]"):]
+        self.assertIn("Node `crashes` failed: exited with code 1", tail)
+        self.assertIn("ValueError: the reason", tail)
+        self.assertIn("Node `killed` failed: was killed by signal 9", tail)
 
     def test_stop_during_the_start(self):
         """At any moment of it; the second call of stop changes nothing."""
@@ -180,7 +211,7 @@ class Stop(FlowTest):
             running.expect("starting it again", 1 + tenth)
             running.signal()
             running.signal(15)
-            run = self.ended(running, None)
+            run = self.ended(running, 1)
             self.assertLess(run.seconds, 20)
 
 
