@@ -48,14 +48,15 @@ static int
 doze_in_naps(struct dora__py_node *self, struct dora__wait *wait,
              int64_t deadline)
 {
-    int64_t nap = 0, end;
+    int64_t nap = 0, length, end;
     int r;
 
     do {
         if (PyErr_CheckSignals() < 0)
             return -1;
-        end = dora__deadline(dora__py_nap(&nap));
-        if (end < 0 || (deadline >= 0 && deadline <= end))
+        length = dora__py_nap(&nap);
+        end = dora__now() + length;
+        if (length < 0 || (deadline >= 0 && deadline <= end))
             return doze(self, wait, deadline);
         r = doze(self, wait, end);
     } while (r == -ETIMEDOUT);
