@@ -7,10 +7,9 @@
  * interpreter's: what else a script starts with it is none of our business. */
 #include "children.h"
 
-#include <limits.h>
-#include <stdlib.h>
+#include "own_file.h"
+
 #include <string.h>
-#include <unistd.h>
 
 #define INTERPRETER "DORA_RUN_PYTHON"
 
@@ -39,24 +38,12 @@ static const char source[] =
     "else:\n"
     "    sys.meta_path.insert(0, SpawnFinder)\n";
 
-/* This program's file; false: the system does not tell. */
-static bool
-own_file(char *path, size_t size)
-{
-    ssize_t length = readlink("/proc/self/exe", path, size - 1);
-
-    if (length < 0)
-        return false;
-    path[length] = '\0';
-    return true;
-}
-
 const char *
 dora__py_child_of(const char *program)
 {
     char self[PATH_MAX];
 
-    if (!own_file(self, sizeof(self)) || strcmp(self, program) != 0)
+    if (!own_file(self) || strcmp(self, program) != 0)
         return NULL;
     return getenv(INTERPRETER);
 }
@@ -67,7 +54,7 @@ dora__py_adopt_children(const char *program)
     char self[PATH_MAX];
     PyObject *globals, *code, *result = NULL;
 
-    if (program == NULL && !own_file(self, sizeof(self)))
+    if (program == NULL && !own_file(self))
         return 0;
     globals = Py_BuildValue("{sssssO}", "program",
                             program != NULL ? program : self, "variable",

@@ -6,17 +6,17 @@
  *           DORA_RUN_PYTHON
  *
  * It becomes the interpreter, with preload.c in it. */
+#include "own_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* In the loader's list names are separated by spaces and colons. Where the name
- * has some itself, an open file stands for it; it stays open, for children of a
- * wrapper. */
+ * has some itself, an open file stands for it, which takes /proc; it stays
+ * open, for children of a wrapper. */
 static int
 set_preload(const char *directory)
 {
@@ -30,6 +30,8 @@ set_preload(const char *directory)
             return -1;
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     }
+    if (access(path, R_OK) < 0)
+        return -1;
     return setenv("LD_PRELOAD", path, 1);
 }
 
@@ -37,14 +39,12 @@ int
 main(int argc, char **argv)
 {
     char self[PATH_MAX];
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     char *slash;
 
-    if (argc < 1 || size < 0) {
-        fputs("dora-stable: /proc is needed\n", stderr);
+    if (argc < 1 || !own_file(self)) {
+        fputs("dora-stable: cannot find itself\n", stderr);
         return EXIT_FAILURE;
     }
-    self[size] = '\0';
     if (strcmp(argv[0], self) == 0)
         argv[0] = getenv("DORA_RUN_PYTHON");
     slash = strrchr(self, '/');

@@ -337,6 +337,32 @@ dora__python_shebang(const char *path, char **ret_interpreter)
 
 /* --- finding out ---------------------------------------------------------- */
 
+/* Asks an interpreter that the program for those of no build does not start
+ * what it is without that. */
+static int
+ask_plainly(const char *path, const char *stable,
+            const struct dora__python_place *place,
+            struct dora__python_answer *ret_answer)
+{
+    bool proc = access("/proc/self/fd", F_OK) == 0;
+    int result = dora__python_ask(path, NULL, place, ret_answer);
+
+    if (result < 0)
+        return result;
+    free(ret_answer->module);
+    ret_answer->module = dora__format(
+        "%s does not start it%s", stable,
+        proc || !strpbrk(stable, " :")
+            ? ""
+            : ": without /proc, its path may have no space and no colon");
+    if (ret_answer->module)
+        return 0;
+    free(ret_answer->executable);
+    free(ret_answer->base);
+    free(ret_answer->version);
+    return -ENOMEM;
+}
+
 static int
 identify_by_asking(const struct dora__python_table *table, const char *path,
                    const struct dora__python_place *place,
@@ -345,6 +371,8 @@ identify_by_asking(const struct dora__python_table *table, const char *path,
     struct dora__python_answer answer;
     int result = dora__python_ask(path, table->stable, place, &answer);
 
+    if (result == -ENOENT && table->stable)
+        result = ask_plainly(path, table->stable, place, &answer);
     if (result < 0)
         return result;
     *ret_python = (struct dora__python){

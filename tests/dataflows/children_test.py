@@ -1,8 +1,10 @@
 """T56: what a node forks, spawns and starts is none of the dataflow's."""
 
+import shutil
 import unittest
 
 from harness import FlowTest, Node
+from places import own_mounts
 
 SOURCE = """
     from dora import Node
@@ -13,46 +15,73 @@ SOURCE = """
 """
 
 
+#: A sink that has every message looked at by another process, which imports
+#: what the script does.
+POOLS = """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from dora import Node
+
+    def total(data):
+        return len(data), data[0]
+
+    if __name__ == "__main__":
+        node = Node()
+        pools = [
+            ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method))
+            for method in ("fork", "spawn", "forkserver")
+        ]
+        got = []
+        for event in node:
+            if event["type"] == "INPUT":
+                data = bytes(event["value"])
+                pool = pools[len(got) % 3]
+                size, first = pool.submit(total, data).result()
+                assert size == 100_000
+                got.append(first)
+        for pool in pools: pool.shutdown()
+        print(got)
+"""
+
+
+HELPER = """
+    try:
+        from dora import Node
+        Node()
+        print("a node")
+    except (ImportError, RuntimeError) as error:
+        print("none")
+"""
+ASKS_HELPER = """
+    import subprocess, sys
+    from dora import Node
+    node = Node()
+    got = []
+    for event in node:
+        if event["type"] == "INPUT":
+            got.append(bytes(event["value"])[0])
+            if len(got) % 10 == 0:
+                print(subprocess.run([sys.executable, "helper.py"],
+                                     capture_output=True, text=True).stdout.strip())
+    print(got)
+"""
+
+
 class Children(FlowTest):
-    def beside_children(self, script):
+    def beside_children(self, script, **how):
         """Runs a sink that makes children while it receives; what arrives is
         whole, and in order."""
         run = self.flow({
             "source": Node(SOURCE, outputs=["x"]),
             "sink": Node(script, isolation="process", inputs={
                 "x": {"source": "source/x", "queue_policy": "backpressure"}}),
-        })
+        }, **how)
         self.assertEqual(run.lines("sink")[-1], str(list(range(30))), run)
         self.assert_accounted(run)
         return run.lines("sink")[:-1]
 
     def test_pools_of_every_method(self):
-        lines = self.beside_children("""
-            import multiprocessing
-            from concurrent.futures import ProcessPoolExecutor
-
-            def total(data):
-                return len(data), data[0]
-
-            if __name__ == "__main__":
-                from dora import Node
-                node = Node()
-                pools = [
-                    ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method))
-                    for method in ("fork", "spawn", "forkserver")
-                ]
-                got = []
-                for event in node:
-                    if event["type"] == "INPUT":
-                        data = bytes(event["value"])
-                        pool = pools[len(got) % 3]
-                        size, first = pool.submit(total, data).result()
-                        assert size == 100_000
-                        got.append(first)
-                for pool in pools: pool.shutdown()
-                print(got)
-        """)
-        self.assertEqual(lines, [])
+        self.assertEqual(self.beside_children(POOLS), [])
 
     def test_workers_that_inherit_values(self):
         """As data loaders do: forked workers read the parent's values in place,
@@ -92,28 +121,16 @@ class Children(FlowTest):
 
     def test_helper_that_imports_dora(self):
         """It is no node: told so, or without the module; the node goes on."""
-        self.write("helper.py", """
-            try:
-                from dora import Node
-                Node()
-                print("a node")
-            except (ImportError, RuntimeError) as error:
-                print("none")
-        """)
-        lines = self.beside_children("""
-            import subprocess, sys
-            from dora import Node
-            node = Node()
-            got = []
-            for event in node:
-                if event["type"] == "INPUT":
-                    got.append(bytes(event["value"])[0])
-                    if len(got) % 10 == 0:
-                        print(subprocess.run([sys.executable, "helper.py"],
-                                             capture_output=True, text=True).stdout.strip())
-            print(got)
-        """)
-        self.assertEqual(lines, ["none"] * 3)
+        self.write("helper.py", HELPER)
+        self.assertEqual(self.beside_children(ASKS_HELPER), ["none"] * 3)
+
+    def test_without_proc(self):
+        under = own_mounts("umount -l /proc; ! test -e /proc/self")
+        self.write("helper.py", HELPER)
+        for script, lines in ((POOLS, []), (ASKS_HELPER, ["none"] * 3)):
+            with self.subTest(script):
+                shutil.rmtree(self.directory + "/out", ignore_errors=True)
+                self.assertEqual(self.beside_children(script, under=under), lines)
 
 
 class Accidents(FlowTest):

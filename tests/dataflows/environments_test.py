@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 
-from harness import FlowTest, Node, settings
+from harness import TEXT_SINK, FlowTest, Node, settings
+from places import own_mounts
 
 #: What any node should be able to do, and who it is.
 REPORT = """
@@ -106,10 +107,10 @@ class Environments(FlowTest):
         self.assertEqual(run.lines("node"),
                          ["venv", place, place + "/bin/python"])
 
-    def built_for(self, rows):
+    def built_for(self, rows, name="with space"):
         """From now on dora-run is one that was built for those Pythons only."""
         built = os.path.dirname(settings.dora_run)
-        place = os.path.join(self.directory, "with space")
+        place = os.path.join(self.directory, name)
         os.mkdir(place)
         for name in ("dora-run", "dora-guardian", "dora-stable", "dora-stable.so",
                      "dora-preload.so"):
@@ -128,6 +129,25 @@ class Environments(FlowTest):
         others = sum("module for any Python" in reason for reason in reasons)
         # `copied` is of the first.
         self.assertEqual(others, len(self.rows) - 1 + (self.rows[0] not in mine))
+
+    def test_of_no_build_without_proc(self):
+        under = own_mounts("umount -l /proc; ! test -e /proc/self")
+        nodes = {
+            "source": Node("""
+                from dora import Node
+                Node().send_output("out", b"whole")
+            """, outputs=["out"], isolation="process"),
+            "sink": Node(TEXT_SINK, inputs={"in": "source/out"},
+                         isolation="process"),
+        }
+        self.built_for([], "plain")
+        run = self.flow(nodes, under=under)
+        self.assertEqual(run.lines("sink")[0], "whole")
+        self.assertIn("module for any Python", run.node("sink")["reason"])
+        self.built_for([])
+        run = self.flow(nodes, under=under, code=1)
+        self.assertIn("cannot run nodes", run.err)
+        self.assertIn("without /proc, its path may have no space", run.err)
 
     def test_nothing_is_counted_wrong(self):
         """Before 3.12 None can be used up."""

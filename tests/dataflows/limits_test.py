@@ -1,14 +1,13 @@
 """Where memory, descriptors, rights or parts of the system are missing: a
 dataflow runs there, or is refused in one sentence before the first message."""
 
-import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 import unittest
 
 from harness import FlowTest, Node, settings, tier
+from places import LITTLE_LOCKED, control_group, own_mounts, own_namespace
 
 SOURCE = """
     from dora import Node
@@ -62,35 +61,6 @@ class LimitTest(FlowTest):
         self.assertRegex(run.err, sentence)
         self.assertNotIn("Traceback", run.err)
         self.assertEqual(run.lines("source"), [], run)
-
-
-@contextlib.contextmanager
-def control_group(size):
-    """A command that executes the rest of its line in a group with so much
-    memory, and what counts the kernel's kills there; None where there is none
-    to be had."""
-    top = "/sys/fs/cgroup/memory"
-    try:
-        place = tempfile.mkdtemp(prefix="dora-test-", dir=top)
-    except OSError:
-        raise unittest.SkipTest("no control group can be made") from None
-    try:
-        with open(f"{place}/memory.limit_in_bytes", "w") as file:
-            file.write(str(size))
-
-        def kills():
-            with open(f"{place}/memory.oom_control") as file:
-                return dict(line.split() for line in file)["oom_kill"]
-
-        yield ["sh", "-c", f'echo $$ > {place}/cgroup.procs; exec "$@"', "sh"], kills
-    finally:
-        os.rmdir(place)
-
-
-#: Executes the rest of its line with little memory to lock, root or not.
-LITTLE_LOCKED = ["prlimit", "--memlock=65536:65536"]
-if os.geteuid() == 0:
-    LITTLE_LOCKED += ["setpriv", "--bounding-set=-ipc_lock"]
 
 
 class Memory(LimitTest):
@@ -204,21 +174,6 @@ class Memory(LimitTest):
         self.assertEqual(run.lines("sink"), ["True"], run)
         run = self.flow(nodes, under=LITTLE_LOCKED)
         self.assertEqual(run.lines("sink")[-1], "True", run)
-
-
-def own_namespace(kind):
-    """A command that executes the rest of its line in one of its own."""
-    for options in ([kind], ["-r", kind]):
-        if not subprocess.run(
-            ["unshare", *options, "true"], capture_output=True
-        ).returncode:
-            return ["unshare", *options]
-    raise unittest.SkipTest("no namespace can be made")
-
-
-def own_mounts(commands):
-    """Executes the rest of its line after `commands`, which may mount."""
-    return [*own_namespace("-m"), "sh", "-ec", f'{commands}\nexec "$@"', "sh"]
 
 
 class Places(LimitTest):

@@ -1,0 +1,51 @@
+"""Commands that execute the rest of their line where something is missing."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import unittest
+
+
+@contextlib.contextmanager
+def control_group(size):
+    """A command that executes the rest of its line in a group with so much
+    memory, and what counts the kernel's kills there; None where there is none
+    to be had."""
+    top = "/sys/fs/cgroup/memory"
+    try:
+        place = tempfile.mkdtemp(prefix="dora-test-", dir=top)
+    except OSError:
+        raise unittest.SkipTest("no control group can be made") from None
+    try:
+        with open(f"{place}/memory.limit_in_bytes", "w") as file:
+            file.write(str(size))
+
+        def kills():
+            with open(f"{place}/memory.oom_control") as file:
+                return dict(line.split() for line in file)["oom_kill"]
+
+        yield ["sh", "-c", f'echo $$ > {place}/cgroup.procs; exec "$@"', "sh"], kills
+    finally:
+        os.rmdir(place)
+
+
+#: Executes the rest of its line with little memory to lock, root or not.
+LITTLE_LOCKED = ["prlimit", "--memlock=65536:65536"]
+if os.geteuid() == 0:
+    LITTLE_LOCKED += ["setpriv", "--bounding-set=-ipc_lock"]
+
+
+def own_namespace(kind):
+    """A command that executes the rest of its line in one of its own."""
+    for options in ([kind], ["-r", kind]):
+        if not subprocess.run(
+            ["unshare", *options, "true"], capture_output=True
+        ).returncode:
+            return ["unshare", *options]
+    raise unittest.SkipTest("no namespace can be made")
+
+
+def own_mounts(commands):
+    """Executes the rest of its line after `commands`, which may mount."""
+    return [*own_namespace("-m"), "sh", "-ec", f'{commands}\nexec "$@"', "sh"]
