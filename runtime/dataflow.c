@@ -19,6 +19,16 @@
 
 #include <string.h>
 
+/* A forked child has neither the threads nor the lock, and the descriptors are
+ * its parent's. */
+static bool
+is_foreign(const struct dora_dataflow *flow)
+{
+    pid_t owner = atomic_load_explicit(&flow->owner, memory_order_relaxed);
+
+    return owner != 0 && owner != getpid();
+}
+
 /* --- start --------------------------------------------------------------- */
 
 static int
@@ -121,6 +131,8 @@ dora_dataflow_start(struct dora_dataflow *flow, struct dora_error *err)
     (void)pthread_mutex_lock(&flow->lock);
     again = flow->started_once;
     flow->started_once = true;
+    if (!again)
+        atomic_store_explicit(&flow->owner, getpid(), memory_order_relaxed);
     (void)pthread_mutex_unlock(&flow->lock);
     if (again)
         return dora__fail(err, EALREADY, "%s was started before", flow->file);
@@ -180,14 +192,14 @@ ask(struct dora_dataflow *flow, int what)
 void
 dora_dataflow_stop(struct dora_dataflow *flow)
 {
-    if (flow != NULL)
+    if (flow != NULL && !is_foreign(flow))
         ask(flow, DORA__ASKED_STOP);
 }
 
 void
 dora_dataflow_kill(struct dora_dataflow *flow)
 {
-    if (flow != NULL)
+    if (flow != NULL && !is_foreign(flow))
         ask(flow, DORA__ASKED_KILL);
 }
 
@@ -212,6 +224,9 @@ dora_dataflow_wait(struct dora_dataflow *flow, int64_t timeout_ns,
 
     if (flow == NULL || !flow->has_supervisor)
         return dora__fail(err, EINVAL, "the dataflow does not run");
+    if (is_foreign(flow))
+        return dora__fail(err, ECHILD, "a forked child cannot wait for %s",
+                          flow->file);
     (void)pthread_mutex_lock(&flow->lock);
     while (!flow->finished && code == 0)
         code = timeout_ns < 0 ? pthread_cond_wait(&flow->changed, &flow->lock)
@@ -229,7 +244,7 @@ dora_dataflow_wait(struct dora_dataflow *flow, int64_t timeout_ns,
 void
 dora_dataflow_free(struct dora_dataflow *flow)
 {
-    if (flow == NULL)
+    if (flow == NULL || is_foreign(flow))
         return;
     if (flow->has_supervisor) {
         ask(flow, DORA__ASKED_KILL);

@@ -141,7 +141,8 @@ struct dora_dataflow {
     uint32_t member_count;
     int wake_fd; /* eventfd: `asked` or a callback's end is to be looked at */
 
-    _Atomic int asked; /* enum dora__asked; only grows */
+    _Atomic int asked;   /* enum dora__asked; only grows */
+    _Atomic pid_t owner; /* who started it, 0 before: its forks have no say */
 
     /* Made by start; the plane lives until free, for stats. */
     struct dora__plane plane;

@@ -197,15 +197,17 @@ DORA_API int dora_dataflow_start(struct dora_dataflow *flow,
                                  struct dora_error *err);
 
 /* Asks every node to stop: at once by its event stream, by signals after the
- * graces. Any thread, any number of times, also from a signal handler, also
- * before start. */
+ * graces. Any thread, any number of times, also from a signal handler, from the
+ * body of a node or a log sink, before start and after the end. In a forked
+ * child of who started the dataflow it has no effect, nor have kill and free;
+ * nothing else on the dataflow may be called there. */
 DORA_API void dora_dataflow_stop(struct dora_dataflow *flow);
 /* The same without graces: processes are killed. */
 DORA_API void dora_dataflow_kill(struct dora_dataflow *flow);
 
 /* Waits until every node has ended, at most `timeout_ns` (-1: for ever).
  * 0: all succeeded. -ETIMEDOUT: still running. -ECANCELED: some node failed;
- * *err names the first one. */
+ * *err names the first one. -ECHILD: this is a fork of who started it. */
 DORA_API int dora_dataflow_wait(struct dora_dataflow *flow, int64_t timeout_ns,
                                 struct dora_error *err);
 

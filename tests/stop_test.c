@@ -1,9 +1,10 @@
-/* stop_test.c - how a dataflow is stopped: the graces, and what becomes of
- * nodes that were about to start again. argv[1]: the directory of the helper
- * programs. */
+/* stop_test.c - how a dataflow is stopped: the graces, what becomes of
+ * nodes that were about to start again, and from where it may be done. argv[1]:
+ * the directory of the helper programs. */
 #include "harness.h"
 
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #define MS (SECOND / 1000)
 
@@ -136,6 +137,277 @@ test_stop_leaves_a_crash_what_it_was(void **state)
     unload(&run);
 }
 
+/* --- where it is called --------------------------------------------------- */
+
+#define TWO_THAT_WAIT                               \
+    "nodes:\n"                                      \
+    "  - {id: a, path: callback, outputs: [out]}\n" \
+    "  - id: b\n    path: callback\n    inputs: {in: a/out}\n"
+
+struct listener {
+    struct run *run;
+    unsigned stops, failures;
+    void (*call)(struct listener *listener); /* at the first input */
+};
+
+/* Hears until the stream has ended, and counts how often it was stopped. */
+static int
+listen_on(struct dora_node *node, void *arg)
+{
+    struct listener *listener = arg;
+    struct dora_event event;
+
+    dora_node_log(node, DORA_LEVEL_INFO, NULL, "up");
+    while (next(node, &event) == 1) {
+        if (event.type == DORA_EVENT_INPUT && listener->call != NULL)
+            listener->call(listener);
+        listener->stops += event.type == DORA_EVENT_STOP;
+        listener->failures += event.type == DORA_EVENT_NODE_FAILED;
+        dora_sample_unref(event.sample);
+    }
+    return 0;
+}
+
+static int
+send_one(struct dora_node *node, void *arg)
+{
+    return dora_node_send(node, dora_node_output(node, "out"), "1", 1, NULL, 0,
+                          NULL) < 0
+               ? 1
+               : listen_on(node, arg);
+}
+
+/* `a` sends one message to `b`, which calls `call` for it, or NULL. */
+static void
+begin(struct run *run, struct listener listeners[static 2],
+      void (*call)(struct listener *listener))
+{
+    load(run, TWO_THAT_WAIT);
+    listeners[0] = (struct listener){.run = run};
+    listeners[1] = (struct listener){.run = run, .call = call};
+    callback(run, "a", send_one, &listeners[0]);
+    callback(run, "b", listen_on, &listeners[1]);
+    start(run);
+    await_log(&run->log, "a 1 3 up");
+    await_log(&run->log, "b 1 3 up");
+}
+
+/* Each node was stopped once. */
+static void
+finish(struct run *run, const struct listener listeners[static 2])
+{
+    expect_success(run);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(listeners[i].stops, 1);
+        assert_int_equal(listeners[i].failures, 0);
+    }
+    unload(run);
+}
+
+static void *
+stop_often(void *flow)
+{
+    for (int i = 0; i < 1000; i++)
+        dora_dataflow_stop(flow);
+    return NULL;
+}
+
+static void
+test_stop_by_many_threads_at_once(void **state)
+{
+    struct listener listeners[2];
+    pthread_t threads[4];
+    struct run run;
+
+    (void)state;
+    begin(&run, listeners, NULL);
+    for (size_t i = 0; i < DORA_COUNT(threads); i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, stop_often, run.flow), 0);
+    for (size_t i = 0; i < DORA_COUNT(threads); i++)
+        (void)pthread_join(threads[i], NULL);
+    finish(&run, listeners);
+}
+
+static struct dora_dataflow *signalled;
+
+static void
+stop_signalled(int number)
+{
+    (void)number;
+    dora_dataflow_stop(signalled);
+}
+
+static void
+test_stop_by_a_signal_handler(void **state)
+{
+    struct sigaction action = {.sa_handler = stop_signalled}, before;
+    struct listener listeners[2];
+    struct run run;
+
+    (void)state;
+    begin(&run, listeners, NULL);
+    signalled = run.flow;
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    assert_int_equal(raise(SIGUSR1), 0);
+    assert_int_equal(raise(SIGUSR1), 0);
+    finish(&run, listeners);
+    (void)sigaction(SIGUSR1, &before, NULL);
+}
+
+static void
+stop_twice(struct listener *listener)
+{
+    dora_dataflow_stop(listener->run->flow);
+    dora_dataflow_stop(listener->run->flow);
+}
+
+static void
+test_stop_by_a_node_itself(void **state)
+{
+    struct listener listeners[2];
+    struct run run;
+
+    (void)state;
+    begin(&run, listeners, stop_twice);
+    finish(&run, listeners);
+}
+
+/* The supervisor's own thread. */
+static void
+stop_at_words(void *arg, const struct dora_log_record *record)
+{
+    (void)record;
+    dora_dataflow_stop(*(struct dora_dataflow **)arg);
+}
+
+static void
+test_stop_by_the_log_sink(void **state)
+{
+    static const char text[] = "nodes: [{id: a, path: callback}]\n";
+    struct dora_dataflow *flow;
+    struct dora_options options = {.size = sizeof options,
+                                   .no_files = true,
+                                   .log = stop_at_words,
+                                   .log_arg = &flow};
+    struct listener listener = {.run = NULL};
+
+    (void)state;
+    assert_int_equal(dora_dataflow_load_string(text, strlen(text), "test.yml",
+                                               &options, &flow, NULL),
+                     0);
+    assert_int_equal(
+        dora_dataflow_set_callback(flow, "a", listen_on, &listener, NULL), 0);
+    assert_int_equal(dora_dataflow_start(flow, NULL), 0);
+    assert_int_equal(dora_dataflow_wait(flow, -1, NULL), 0);
+    assert_int_equal(listener.stops, 1);
+    dora_dataflow_free(flow);
+}
+
+static void
+test_stop_after_the_end_changes_nothing(void **state)
+{
+    struct listener listeners[2];
+    struct run run;
+
+    (void)state;
+    begin(&run, listeners, stop_twice);
+    expect_success(&run);
+    dora_dataflow_stop(run.flow);
+    dora_dataflow_kill(run.flow);
+    finish(&run, listeners);
+}
+
+/* --- forked children -------------------------------------------------------
+ */
+
+static int
+in_a_child(struct run *run)
+{
+    pid_t pid = fork();
+    int status;
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(20);
+        dora_dataflow_stop(run->flow);
+        dora_dataflow_kill(run->flow);
+        if (dora_dataflow_wait(run->flow, -1, NULL) != -ECHILD)
+            _exit(1);
+        dora_dataflow_free(run->flow);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void
+fork_now(struct listener *listener)
+{
+    (void)in_a_child(listener->run);
+}
+
+static void
+test_stop_in_a_forked_child_affects_nothing(void **state)
+{
+    struct listener listeners[2];
+    struct run run;
+
+    (void)state;
+    begin(&run, listeners, fork_now);
+    assert_int_equal(in_a_child(&run), 0);
+    assert_int_equal(dora_dataflow_wait(run.flow, 100 * MS, NULL), -ETIMEDOUT);
+    dora_dataflow_stop(run.flow);
+    finish(&run, listeners);
+}
+
+/* With processes: their guardian is the parent's as well. */
+static void
+test_stop_in_a_forked_child_ends_no_process(void **state)
+{
+    struct run run;
+
+    (void)state;
+    load(&run, "nodes: [{id: self, path: self}]\n");
+    start(&run);
+    await_log(&run.log, "self 1 3 up");
+    assert_int_equal(in_a_child(&run), 0);
+    assert_int_equal(dora_dataflow_wait(run.flow, 100 * MS, NULL), -ETIMEDOUT);
+    dora_dataflow_kill(run.flow);
+    expect_failure(&run, "node `self` did not stop in time and was killed");
+    unload(&run);
+}
+
+/* What was only loaded may be started by either. */
+static void
+test_stop_is_for_whoever_has_started(void **state)
+{
+    struct listener listener = {.run = NULL};
+    struct run run;
+    pid_t pid;
+    int status;
+
+    (void)state;
+    load(&run, "nodes: [{id: a, path: callback}]\n");
+    callback(&run, "a", listen_on, &listener);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(20);
+        start(&run);
+        dora_dataflow_stop(run.flow);
+        expect_success(&run);
+        unload(&run);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    start(&run);
+    dora_dataflow_stop(run.flow);
+    expect_success(&run);
+    unload(&run);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -145,6 +417,14 @@ main(int argc, char **argv)
         cmocka_unit_test(test_stop_graces_can_be_for_ever),
         cmocka_unit_test(test_stop_graces_are_those_of_callbacks_too),
         cmocka_unit_test(test_stop_leaves_a_crash_what_it_was),
+        cmocka_unit_test(test_stop_by_many_threads_at_once),
+        cmocka_unit_test(test_stop_by_a_signal_handler),
+        cmocka_unit_test(test_stop_by_a_node_itself),
+        cmocka_unit_test(test_stop_by_the_log_sink),
+        cmocka_unit_test(test_stop_after_the_end_changes_nothing),
+        cmocka_unit_test(test_stop_in_a_forked_child_affects_nothing),
+        cmocka_unit_test(test_stop_in_a_forked_child_ends_no_process),
+        cmocka_unit_test(test_stop_is_for_whoever_has_started),
     };
     int code;
 
