@@ -5,8 +5,6 @@
  * A node that dies with the terminal lets it go. */
 #include "dataflow.h"
 
-#define NOBODY UINT32_MAX
-
 static bool
 ask_application(struct dora_dataflow *flow, bool take)
 {
@@ -19,8 +17,8 @@ dora__debug_look(struct dora_dataflow *flow)
 {
     uint32_t wanted = dora__plane_debugger(&flow->plane);
 
-    if ((wanted != NOBODY) != flow->has_terminal)
-        flow->has_terminal = ask_application(flow, wanted != NOBODY);
+    if ((wanted != 0) != flow->has_terminal)
+        flow->has_terminal = ask_application(flow, wanted != 0);
     dora__plane_lend_terminal(&flow->plane, wanted, flow->has_terminal);
 }
 

@@ -210,10 +210,12 @@ struct dora__control {
     _Atomic uint32_t active;     /* nodes attached and not closed */
     _Atomic uint32_t sleepers;   /* of them, in a wait: about */
     _Atomic uint32_t echo_waits; /* the host, for room on an edge */
-    _Atomic uint32_t debugger;   /* see terminal.h: a node + 1; 0: none */
+    _Atomic uint32_t
+        debugger; /* whose turn it is, see terminal.c; 0: nobody's */
     _Atomic int64_t paused_at; /* since when timers stand still; 0: they run */
-    _Atomic uint32_t terminal; /* node + 1 that has it; DORA__NONE: no such */
-    uint8_t zero2[12];
+    _Atomic uint32_t terminal; /* the host's answer to `debugger` */
+    _Atomic uint32_t turns;    /* of debuggers, so far */
+    uint8_t zero2[8];
     char culprit[DORA__FAILURE_SIZE]; /* written once, before FAILED */
 };
 _Static_assert(offsetof(struct dora__control, state) == 128, "format 1");

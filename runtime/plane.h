@@ -129,10 +129,10 @@ void dora__plane_holders(const struct dora__plane *plane, uint32_t node,
 /* --- terminal.c ------------------------------------------------------------
  */
 
-/* The node whose debugger has or wants the terminal; UINT32_MAX: none. */
+/* The turn of the debugger that has or wants the terminal; 0: none does. */
 uint32_t dora__plane_debugger(const struct dora__plane *plane);
 /* The answer: it has it, or there is none. */
-void dora__plane_lend_terminal(struct dora__plane *plane, uint32_t node,
+void dora__plane_lend_terminal(struct dora__plane *plane, uint32_t turn,
                                bool have);
 /* The node is dead. Whether its debugger had or wanted it. */
 bool dora__plane_take_back_terminal(struct dora__plane *plane, uint32_t node);

@@ -1,13 +1,32 @@
 /* terminal.c - see terminal.h.
  *
- *   1. Who has `debugger` and finds himself in `terminal` has the terminal. A
- *      word left in `terminal` from his last time is still true: the host takes
- *      nothing back but after `debugger` was let go.
+ *   1. A turn is a number and the node's; `debugger` holds the one that is on,
+ *      and who finds his own in `terminal` has the terminal. No two turns of
+ *      one node are the same word: the host may still be busy with the last.
  *   2. Timers go on where they stood: their grid is moved by what passed. */
 #include "terminal.h"
 
 #include "bell.h"
+#include "plan.h"
 #include "plane.h"
+
+enum { NODE_BITS = 13, REFUSED = 1 << 30 };
+_Static_assert(DORA__MAX_NODES < 1 << NODE_BITS, "node + 1 of a turn");
+
+static bool
+is_of(uint32_t turn, uint32_t node)
+{
+    return (turn & ((1U << NODE_BITS) - 1)) == node + 1;
+}
+
+static uint32_t
+new_turn(struct dora__control *control, uint32_t node)
+{
+    uint32_t count =
+        atomic_fetch_add_explicit(&control->turns, 1, memory_order_relaxed);
+
+    return ((count << NODE_BITS) & (REFUSED - 1)) | (node + 1);
+}
 
 static void
 pause_timers(struct dora__control *control)
@@ -40,20 +59,26 @@ resume_timers(struct dora__control *control)
 
 /* 0 once nobody else has it. */
 static int
-take_turn(struct dora__control *control, uint32_t own, int64_t deadline)
+take_turn(struct dora__control *control, uint32_t node, int64_t deadline,
+          uint32_t *ret_turn)
 {
-    uint32_t holder = 0;
+    uint32_t own = new_turn(control, node), holder = 0;
 
     while (!atomic_compare_exchange_strong_explicit(&control->debugger, &holder,
                                                     own, memory_order_acq_rel,
-                                                    memory_order_acquire) &&
-           holder != own) {
-        int result = dora__futex_wait(&control->debugger, holder, deadline);
+                                                    memory_order_acquire)) {
+        int result;
 
+        if (is_of(holder, node)) { /* it was taken, and not yet lent */
+            own = holder;
+            break;
+        }
+        result = dora__futex_wait(&control->debugger, holder, deadline);
         if (result < 0)
             return result;
         holder = 0;
     }
+    *ret_turn = own;
     return 0;
 }
 
@@ -62,8 +87,8 @@ dora__terminal_take(struct dora__control *control, uint32_t node,
                     int doorbell_fd, int64_t deadline)
 {
     const uint64_t one = 1;
-    uint32_t own = node + 1, answer;
-    int result = take_turn(control, own, deadline);
+    uint32_t own = 0, answer;
+    int result = take_turn(control, node, deadline, &own);
 
     if (result == 0)
         (void)!write(doorbell_fd, &one, sizeof one);
@@ -72,7 +97,7 @@ dora__terminal_take(struct dora__control *control, uint32_t node,
         answer = atomic_load_explicit(&control->terminal, memory_order_acquire);
         if (answer == own)
             break;
-        if (answer == (uint32_t)DORA__NONE) {
+        if (answer == (own | REFUSED)) {
             (void)dora__terminal_return(control, node);
             (void)!write(doorbell_fd, &one, sizeof one);
             return -ENOTTY;
@@ -87,9 +112,10 @@ dora__terminal_take(struct dora__control *control, uint32_t node,
 bool
 dora__terminal_return(struct dora__control *control, uint32_t node)
 {
-    uint32_t own = node + 1;
+    uint32_t turn =
+        atomic_load_explicit(&control->debugger, memory_order_acquire);
 
-    if (atomic_load_explicit(&control->debugger, memory_order_acquire) != own)
+    if (!is_of(turn, node))
         return false;
     resume_timers(control);
     atomic_store_explicit(&control->debugger, 0, memory_order_release);
@@ -103,16 +129,14 @@ uint32_t
 dora__plane_debugger(const struct dora__plane *plane)
 {
     return atomic_load_explicit(&plane->control->debugger,
-                                memory_order_acquire) -
-           1;
+                                memory_order_acquire);
 }
 
 void
-dora__plane_lend_terminal(struct dora__plane *plane, uint32_t node, bool have)
+dora__plane_lend_terminal(struct dora__plane *plane, uint32_t turn, bool have)
 {
     struct dora__control *control = plane->control;
-    uint32_t word =
-        have || node == (uint32_t)DORA__NONE ? node + 1 : (uint32_t)DORA__NONE;
+    uint32_t word = have || turn == 0 ? turn : turn | REFUSED;
 
     if (atomic_load_explicit(&control->terminal, memory_order_relaxed) == word)
         return;

@@ -25,13 +25,18 @@ open_flow(struct flow *flow, struct dora_node **nodes)
     flow_open(flow, nodes);
 }
 
-static void
+/* Its turn. */
+static uint32_t
 take(struct flow *flow, struct dora_node **nodes, uint32_t node)
 {
+    uint32_t turn;
+
     assert_int_equal(dora__node_take_terminal(nodes[node], 0), -ETIMEDOUT);
-    assert_int_equal(dora__plane_debugger(&flow->plane), node);
-    dora__plane_lend_terminal(&flow->plane, node, true);
+    turn = dora__plane_debugger(&flow->plane);
+    assert_int_not_equal(turn, 0);
+    dora__plane_lend_terminal(&flow->plane, turn, true);
     assert_int_equal(dora__node_take_terminal(nodes[node], 0), 0);
+    return turn;
 }
 
 /* Takes all ticks that are due. How many. */
@@ -57,7 +62,7 @@ test_terminal_timers_stand_still(void **state)
     (void)state;
     open_flow(&flow, nodes);
     assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
-    take(&flow, nodes, 0);
+    (void)take(&flow, nodes, 0);
     (void)take_ticks(nodes[1]);
     counts = flow_counts(&flow, 1);
     /* The wait is not ended by ticks, nor does it spin for them. */
@@ -74,19 +79,42 @@ test_terminal_is_one_nodes_at_a_time(void **state)
 {
     struct flow flow;
     struct dora_node *nodes[2];
+    uint32_t turn;
 
     (void)state;
     open_flow(&flow, nodes);
-    take(&flow, nodes, 0);
+    turn = take(&flow, nodes, 0);
     assert_int_equal(dora__node_take_terminal(nodes[1], MILLISECOND),
                      -ETIMEDOUT);
-    assert_int_equal(dora__plane_debugger(&flow.plane), 0);
+    assert_int_equal(dora__plane_debugger(&flow.plane), turn);
     dora__node_return_terminal(nodes[1]); /* not his to return */
-    assert_int_equal(dora__plane_debugger(&flow.plane), 0);
+    assert_int_equal(dora__plane_debugger(&flow.plane), turn);
     dora__node_return_terminal(nodes[0]);
-    assert_int_equal(dora__plane_debugger(&flow.plane), UINT32_MAX);
-    take(&flow, nodes, 1);
+    assert_int_equal(dora__plane_debugger(&flow.plane), 0);
+    (void)take(&flow, nodes, 1);
     dora__node_return_terminal(nodes[1]);
+    flow_close(&flow, nodes);
+}
+
+/* The host has not yet looked since the last turn: it may take the terminal
+ * back at any moment. */
+static void
+test_terminal_is_lent_for_one_turn(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    uint32_t turn;
+
+    (void)state;
+    open_flow(&flow, nodes);
+    turn = take(&flow, nodes, 0);
+    dora__node_return_terminal(nodes[0]);
+    assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ETIMEDOUT);
+    assert_int_not_equal(dora__plane_debugger(&flow.plane), turn);
+    dora__plane_lend_terminal(&flow.plane, turn, true); /* late */
+    assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ETIMEDOUT);
+    (void)take(&flow, nodes, 0);
+    dora__node_return_terminal(nodes[0]);
     flow_close(&flow, nodes);
 }
 
@@ -99,9 +127,10 @@ test_terminal_may_not_be_there(void **state)
     (void)state;
     open_flow(&flow, nodes);
     assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ETIMEDOUT);
-    dora__plane_lend_terminal(&flow.plane, 0, false);
+    dora__plane_lend_terminal(&flow.plane, dora__plane_debugger(&flow.plane),
+                              false);
     assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ENOTTY);
-    assert_int_equal(dora__plane_debugger(&flow.plane), UINT32_MAX);
+    assert_int_equal(dora__plane_debugger(&flow.plane), 0);
     assert_int_equal(dora__timer_now(flow.plane.control, 5), 5);
     flow_close(&flow, nodes);
 }
@@ -115,13 +144,13 @@ test_terminal_of_the_dead_is_taken_back(void **state)
 
     (void)state;
     open_flow(&flow, nodes);
-    take(&flow, nodes, 0);
+    (void)take(&flow, nodes, 0);
     assert_false(dora__plane_take_back_terminal(&flow.plane, 1));
     assert_true(dora__plane_take_back_terminal(&flow.plane, 0));
     assert_false(dora__plane_take_back_terminal(&flow.plane, 0));
     (void)take_ticks(nodes[1]);
     assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
-    take(&flow, nodes, 1);
+    (void)take(&flow, nodes, 1);
     flow_close(&flow, nodes);
 }
 
@@ -144,6 +173,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terminal_timers_stand_still),
         cmocka_unit_test(test_terminal_is_one_nodes_at_a_time),
+        cmocka_unit_test(test_terminal_is_lent_for_one_turn),
         cmocka_unit_test(test_terminal_may_not_be_there),
         cmocka_unit_test(test_terminal_of_the_dead_is_taken_back),
         cmocka_unit_test(test_terminal_is_none_in_a_stop),
