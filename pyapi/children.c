@@ -8,35 +8,11 @@
 #include "children.h"
 
 #include "own_file.h"
+#include "python.h"
 
 #include <string.h>
 
 #define INTERPRETER "DORA_RUN_PYTHON"
-
-/* Waits for multiprocessing.spawn to be imported. */
-static const char source[] =
-    "import os, sys\n"
-    "class SpawnFinder:\n"
-    "    @staticmethod\n"
-    "    def find_spec(name, path=None, target=None):\n"
-    "        if name != 'multiprocessing.spawn':\n"
-    "            return None\n"
-    "        sys.meta_path.remove(SpawnFinder)\n"
-    "        finder = sys.modules['_frozen_importlib_external'].PathFinder\n"
-    "        spec = finder.find_spec(name, path)\n"
-    "        if spec is not None:\n"
-    "            run = spec.loader.exec_module\n"
-    "            def exec_module(module):\n"
-    "                run(module)\n"
-    "                os.environ[variable] = sys.executable\n"
-    "                module.set_executable(program)\n"
-    "            spec.loader.exec_module = exec_module\n"
-    "        return spec\n"
-    "if spawn := sys.modules.get('multiprocessing.spawn'):\n"
-    "    os.environ[variable] = sys.executable\n"
-    "    spawn.set_executable(program)\n"
-    "else:\n"
-    "    sys.meta_path.insert(0, SpawnFinder)\n";
 
 const char *
 dora__py_child_of(const char *program)
@@ -48,24 +24,42 @@ dora__py_child_of(const char *program)
     return getenv(INTERPRETER);
 }
 
+/* What multiprocessing.spawn is mended with; `self` is the program. */
+static PyObject *
+mend_spawn(PyObject *self, PyObject *spawn)
+{
+    PyObject *os = PyImport_ImportModule("os"), *set = NULL;
+    PyObject *variables =
+        os == NULL ? NULL : PyObject_GetAttrString(os, "environ");
+    PyObject *interpreter = PySys_GetObject("executable"); /* borrowed */
+    PyObject *name = PyUnicode_FromString(INTERPRETER);
+
+    if (variables != NULL && name != NULL && interpreter != NULL &&
+        PyObject_SetItem(variables, name, interpreter) == 0)
+        set = PyObject_CallMethod(spawn, "set_executable", "O", self);
+    Py_XDECREF(name);
+    Py_XDECREF(variables);
+    Py_XDECREF(os);
+    return set;
+}
+
+static PyMethodDef mend = {"mend_spawn", mend_spawn, METH_O, NULL};
+
 int
 dora__py_adopt_children(const char *program)
 {
     char self[PATH_MAX];
-    PyObject *globals, *code, *result = NULL;
+    PyObject *path, *function = NULL;
+    int r = -1;
 
     if (program == NULL && !own_file(self))
         return 0;
-    globals = Py_BuildValue("{sssssO}", "program",
-                            program != NULL ? program : self, "variable",
-                            INTERPRETER, "__builtins__", PyEval_GetBuiltins());
-    code = globals == NULL
-               ? NULL
-               : Py_CompileString(source, "<dora-python>", Py_file_input);
-    if (code != NULL)
-        result = PyEval_EvalCode(code, globals, globals);
-    Py_XDECREF(code);
-    Py_XDECREF(globals);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    path = PyUnicode_DecodeFSDefault(program != NULL ? program : self);
+    if (path != NULL)
+        function = PyCFunction_New(&mend, path);
+    if (function != NULL)
+        r = dora__py_mend("multiprocessing.spawn", function);
+    Py_XDECREF(function);
+    Py_XDECREF(path);
+    return r;
 }

@@ -1,14 +1,14 @@
-"""breakpoint() in a node: pdb on the terminal of dora-run.
+"""pdb in a node, breakpoint() included, is on the terminal of dora-run.
 
-Run at the first breakpoint() with what py_debug.c gives it as globals: take,
-give, readable; node. The terminal is held while pdb waits for commands, not
-between them: `continue`, `next` and the like let all others go on.
+Run when pdb has been imported, with what py_debug.c gives it as globals: take,
+give, readable. The terminal is held while pdb waits for commands, not between
+them: `continue`, `next` and the like let all others go on. Who gives pdb its
+own streams keeps to them.
 """
 
 import _thread
 import io
 import os
-import pdb
 import signal
 import sys
 
@@ -32,7 +32,8 @@ class Keys(io.RawIOBase):
 class Terminal:
     """Held from here to close()."""
 
-    def __init__(self):
+    def __init__(self, node):
+        self.node = node
         self.fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         self.group = os.tcgetpgrp(self.fd)
         self.bring(os.getpgrp())
@@ -56,45 +57,63 @@ class Terminal:
         os.close(self.fd)
 
 
-class Debugger(pdb.Pdb):
-    turn = _thread.allocate_lock()  # among the threads of the script
-    said = False
+def mend(pdb):
+    """Everything that pdb offers makes its debugger by this name."""
 
-    def __init__(self):
-        super().__init__(nosigint=True, stdin=sys.stdin, stdout=sys.stderr)
-        self.prompt = f"({node}) "
+    class Pdb(pdb.Pdb):
+        turn = _thread.RLock()  # among the threads of the script
+        held = None  # the terminal, while pdb talks
+        said = False
 
-    def interaction(self, *args, **keys):
-        with self.turn:
-            if not take():
-                self.complain()
-                self.set_continue()
-                return
+        def __init__(self, completekey="tab", stdin=None, stdout=None,
+                     *args, **keys):
+            self.ours = stdin is None and stdout is None
+            if self.ours:
+                stdin, stdout = sys.stdin, sys.stderr
+                if len(args) < 2:
+                    keys["nosigint"] = True  # that is dora-run's
+            super().__init__(completekey, stdin, stdout, *args, **keys)
+
+        def interaction(self, *args, **keys):
+            if not self.ours:
+                return super().interaction(*args, **keys)
+            with self.turn:
+                if Pdb.held is not None:  # it was called at the prompt
+                    self.converse(*args, **keys)
+                    return
+                name = take()
+                if name is None:
+                    self.complain()
+                    return
+                try:
+                    Pdb.held = Terminal(name)
+                    self.converse(*args, **keys)
+                finally:
+                    if Pdb.held is not None:
+                        Pdb.held.close()
+                    Pdb.held = None
+                    give()
+
+        def converse(self, *args, **keys):
+            before = self.stdin, self.stdout
+            self.stdin, self.stdout = Pdb.held.reader, Pdb.held.writer
+            if self.prompt == "(Pdb) ":
+                self.prompt = f"({Pdb.held.node}) "
+            if not Pdb.said:
+                self.message(f"--- node `{Pdb.held.node}` has stopped here; "
+                             "c goes on, q ends it, h helps")
+                Pdb.said = True
             try:
-                self.converse(*args, **keys)
+                super().interaction(*args, **keys)
             finally:
-                give()
+                self.stdin, self.stdout = before
 
-    def converse(self, *args, **keys):
-        terminal = Terminal()
-        self.stdin, self.stdout = terminal.reader, terminal.writer
-        try:
-            if not self.said:
-                self.message(f"--- node `{node}` has stopped here; c goes on, "
-                             "q ends it, h helps")
-                self.said = True
-            super().interaction(*args, **keys)
-        finally:
-            self.stdin, self.stdout = sys.stdin, sys.stderr
-            terminal.close()
+        def complain(self):
+            print("pdb: there is no terminal for it (dora-run is not in the "
+                  "foreground of one, or the script has let go of its Node); "
+                  "going on", file=sys.stderr)
+            self.set_continue()
 
-    @staticmethod
-    def complain():
-        print("breakpoint(): there is no terminal for it (dora-run is not in "
-              "the foreground of one); going on", file=sys.stderr)
-
-
-def stop(*args, **keys):
-    if os.environ.get("PYTHONBREAKPOINT"):
-        return sys.__breakpointhook__(*args, **keys)
-    Debugger().set_trace(sys._getframe(1))
+    Pdb.__qualname__, Pdb.__module__ = pdb.Pdb.__qualname__, pdb.__name__
+    Pdb.__doc__ = pdb.Pdb.__doc__
+    pdb.Pdb = Pdb

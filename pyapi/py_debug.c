@@ -1,5 +1,5 @@
-/* py_debug.c - breakpoint(): what debugger.py, which is run when it is called
- * first, is given of C.
+/* py_debug.c - what debugger.py, which is run when pdb has been imported, is
+ * given of C.
  *
  * Whoever waits here for the terminal or for a key looks up ten times a second:
  * for signals, and for the end of the dataflow. */
@@ -20,7 +20,7 @@ __asm__(".section .rodata\n"
         ".byte 0\n"
         ".previous\n");
 
-/* False: there is none, or the dataflow stops. */
+/* The node's name, or None: there is no terminal, or the dataflow stops. */
 static PyObject *
 call_take(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -29,7 +29,7 @@ call_take(PyObject *self, PyObject *Py_UNUSED(ignored))
 
     (void)self;
     if (node == NULL)
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     do {
         Py_BEGIN_ALLOW_THREADS;
         r = dora__node_take_terminal(node, LOOK);
@@ -37,7 +37,9 @@ call_take(PyObject *self, PyObject *Py_UNUSED(ignored))
         if ((r == -EINTR || r == -ETIMEDOUT) && PyErr_CheckSignals() < 0)
             return NULL;
     } while (r == -EINTR || r == -ETIMEDOUT);
-    return PyBool_FromLong(r == 0);
+    if (r < 0)
+        Py_RETURN_NONE;
+    return PyUnicode_FromString(dora_node_id(node));
 }
 
 static PyObject *
@@ -79,75 +81,53 @@ static PyMethodDef methods[] = {
     {"readable", call_readable, METH_O, NULL},
 };
 
-static int
-set(PyObject *dict, const char *key, PyObject *value)
-{
-    int r = value == NULL ? -1 : PyDict_SetItemString(dict, key, value);
-
-    Py_XDECREF(value);
-    return r;
-}
-
-/* What debugger.py defines: a new dict. */
 static PyObject *
-load(void)
+globals(void)
 {
-    struct dora_node *node = dora__py_seat_look();
-    PyObject *dict = PyErr_Occurred() ? NULL : PyDict_New();
-    PyObject *code = NULL, *result = NULL;
-    bool failed = dict == NULL;
+    PyObject *dict = Py_BuildValue("{sssO}", "__name__", "dora.debugger",
+                                   "__builtins__", PyEval_GetBuiltins());
 
-    for (size_t i = 0; !failed && i < DORA_COUNT(methods); i++)
-        failed = set(dict, methods[i].ml_name,
-                     PyCFunction_New(&methods[i], NULL)) < 0;
-    if (!failed &&
-        set(dict, "__name__", PyUnicode_FromString("dora.debugger")) == 0 &&
-        set(dict, "node",
-            PyUnicode_FromString(node == NULL ? "?" : dora_node_id(node))) ==
-            0 &&
-        PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins()) == 0)
-        code = Py_CompileString(dora__debugger_source, "<dora-debugger>",
-                                Py_file_input);
-    if (code != NULL)
-        result = PyEval_EvalCode(code, dict, dict);
-    Py_XDECREF(code);
-    if (result == NULL)
-        Py_CLEAR(dict);
-    Py_XDECREF(result);
+    for (size_t i = 0; dict != NULL && i < DORA_COUNT(methods); i++) {
+        PyObject *function = PyCFunction_New(&methods[i], NULL);
+
+        if (function == NULL ||
+            PyDict_SetItemString(dict, methods[i].ml_name, function) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(function);
+    }
     return dict;
 }
 
-/* `self` is a list that keeps the dict of debugger.py. */
+/* Called with pdb. */
 static PyObject *
-breakpoint_hook(PyObject *self, PyObject *args, PyObject *keys)
+mend_pdb(PyObject *Py_UNUSED(self), PyObject *pdb)
 {
-    PyObject *dict, *stop;
+    PyObject *dict = globals(), *code = NULL, *defined = NULL;
+    PyObject *mend = NULL, *result = NULL;
 
-    if (PyList_Size(self) == 0) {
-        dict = load();
-        if (dict == NULL || PyList_Append(self, dict) < 0) {
-            Py_XDECREF(dict);
-            return NULL;
-        }
-        Py_DECREF(dict);
-    }
-    stop = PyDict_GetItemString(PyList_GetItem(self, 0), "stop");
-    return stop == NULL ? NULL : PyObject_Call(stop, args, keys);
+    if (dict != NULL)
+        code = Py_CompileString(dora__debugger_source, "<dora-debugger>",
+                                Py_file_input);
+    if (code != NULL)
+        defined = PyEval_EvalCode(code, dict, dict);
+    if (defined != NULL)
+        mend = PyDict_GetItemString(dict, "mend"); /* borrowed */
+    if (mend != NULL)
+        result = PyObject_CallOneArg(mend, pdb);
+    Py_XDECREF(defined);
+    Py_XDECREF(code);
+    Py_XDECREF(dict);
+    return result;
 }
 
-static PyMethodDef hook = {
-    "breakpointhook", (PyCFunction)(void (*)(void))breakpoint_hook,
-    METH_VARARGS | METH_KEYWORDS,
-    "What breakpoint() calls: pdb on the terminal of dora-run."};
+static PyMethodDef mend = {"mend_pdb", mend_pdb, METH_O, NULL};
 
 int
 dora__py_debug_install(void)
 {
-    PyObject *kept = PyList_New(0);
-    PyObject *function = kept == NULL ? NULL : PyCFunction_New(&hook, kept);
-    int r = function == NULL ? -1 : PySys_SetObject("breakpointhook", function);
+    PyObject *function = PyCFunction_New(&mend, NULL);
+    int r = function == NULL ? -1 : dora__py_mend("pdb", function);
 
-    Py_XDECREF(kept);
     Py_XDECREF(function);
     return r;
 }

@@ -6,16 +6,13 @@
  * this one, unless it is told where to write. Levels below INFO are not sent
  * unless basicConfig() is given a level.
  *
- * A script that has not imported logging may do so later: until then a finder
- * waits for it, and is gone with the first one that asks. */
+ * A script that has not imported logging may do so later. */
 #include "module.h"
 
+#include "python.h"
+
 static const char source[] =
-    "import sys\n"
-    "\n"
-    "def bridge(node):\n" /* a weak reference */
-    "    import logging\n"
-    "\n"
+    "def bridge(node, logging):\n" /* a weak reference */
     "    class NodeHandler(logging.Handler):\n"
     "        def emit(self, record):\n"
     "            try:\n"
@@ -41,70 +38,40 @@ static const char source[] =
     "            given.setdefault('format', '%(message)s')\n"
     "        basic(**given)\n"
     "    basicConfig.__doc__ = logging.basicConfig.__doc__\n"
-    "    logging.basicConfig = basicConfig\n"
-    "\n"
-    "class Finder:\n"
-    "    def __init__(self, node):\n"
-    "        self.node = node\n"
-    "\n"
-    "    def find_spec(self, name, path=None, target=None):\n"
-    "        if name != 'logging':\n"
-    "            return None\n"
-    "        sys.meta_path.remove(self)\n"
-    "        for finder in sys.meta_path:\n"
-    "            spec = finder.find_spec(name, path, target)\n"
-    "            if spec is not None:\n"
-    "                break\n"
-    "        else:\n"
-    "            return None\n"
-    "        loader = spec.loader\n"
-    "        if isinstance(loader, type):\n"
-    "            return spec\n"
-    "        load = loader.exec_module\n"
-    "        def exec_module(module):\n"
-    "            del loader.exec_module\n"
-    "            load(module)\n"
-    "            bridge(self.node)\n"
-    "        loader.exec_module = exec_module\n"
-    "        return spec\n"
-    "\n"
-    "def install(node):\n"
-    "    if 'logging' in sys.modules:\n"
-    "        bridge(node)\n"
-    "    else:\n"
-    "        sys.meta_path.insert(0, Finder(node))\n";
+    "    logging.basicConfig = basicConfig\n";
 
-/* The `install` of the source above. */
+/* What logging is mended with; `self` refers weakly to the node. */
 static PyObject *
-compile_install(void)
+mend_logging(PyObject *self, PyObject *logging)
 {
-    PyObject *code = Py_CompileString(source, "<dora.logging>", Py_file_input);
-    PyObject *globals = code == NULL ? NULL : PyDict_New();
-    PyObject *result = NULL, *install = NULL;
+    PyObject *globals =
+        Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins());
+    PyObject *code = NULL, *defined = NULL, *bridge = NULL, *result = NULL;
 
-    if (globals != NULL && PyDict_SetItemString(globals, "__builtins__",
-                                                PyEval_GetBuiltins()) == 0)
-        result = PyEval_EvalCode(code, globals, globals);
-    if (result != NULL)
-        install = Py_XNewRef(PyDict_GetItemString(globals, "install"));
-    Py_XDECREF(result);
-    Py_XDECREF(globals);
+    if (globals != NULL)
+        code = Py_CompileString(source, "<dora.logging>", Py_file_input);
+    if (code != NULL)
+        defined = PyEval_EvalCode(code, globals, globals);
+    if (defined != NULL)
+        bridge = PyDict_GetItemString(globals, "bridge"); /* borrowed */
+    if (bridge != NULL)
+        result = PyObject_CallFunctionObjArgs(bridge, self, logging, NULL);
+    Py_XDECREF(defined);
     Py_XDECREF(code);
-    return install;
+    Py_XDECREF(globals);
+    return result;
 }
+
+static PyMethodDef mend = {"mend_logging", mend_logging, METH_O, NULL};
 
 int
 dora__py_bridge_logging(PyObject *node)
 {
     PyObject *weak = PyWeakref_NewRef(node, NULL);
-    PyObject *install = weak == NULL ? NULL : compile_install();
-    PyObject *result =
-        install == NULL ? NULL : PyObject_CallOneArg(install, weak);
+    PyObject *function = weak == NULL ? NULL : PyCFunction_New(&mend, weak);
+    int r = function == NULL ? -1 : dora__py_mend("logging", function);
 
     Py_XDECREF(weak);
-    Py_XDECREF(install);
-    if (result == NULL)
-        return -1;
-    Py_DECREF(result);
-    return 0;
+    Py_XDECREF(function);
+    return r;
 }

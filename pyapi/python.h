@@ -36,9 +36,14 @@ void dora__py_seat_return(struct dora_node *node);
 /* The script lets go of the node it took. True: it is to be detached. */
 bool dora__py_seat_leave(struct dora_node *node);
 
-/* Makes breakpoint() a debugger on the terminal, in the current interpreter. 0,
- * or -1 with an exception. */
+/* Makes pdb, and so breakpoint(), a debugger on the terminal, in the current
+ * interpreter. 0, or -1 with an exception. */
 DORA_MUST_CHECK
 int dora__py_debug_install(void);
+
+/* Calls `mend` with the standard library's `module`: now, or when it has been
+ * imported. 0, or -1 with an exception. */
+DORA_MUST_CHECK
+int dora__py_mend(const char *module, PyObject *mend);
 
 #endif

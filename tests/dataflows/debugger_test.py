@@ -116,6 +116,66 @@ class Debugger(FlowTest):
         self.assertEqual([node["exit"] for node in nodes], ["success"] * 2, terminal.text)
         self.assertIn("STOP after", self.records("node")[-1])
 
+    def test_every_way_into_it(self):
+        """The same terminal, the same silence of others."""
+        terminal = self.sit({"node": Node("""
+            import pdb
+            from dora import Node
+
+            def calls():
+                x = 20
+                breakpoint()
+                return x
+
+            def fails():
+                here = "failing"
+                raise ValueError(here)
+
+            node = Node()
+            here = "module"
+            pdb.set_trace()
+            here = "class"
+            pdb.Pdb().set_trace()
+            try:
+                fails()
+            except ValueError as error:
+                pdb.post_mortem(error.__traceback__)
+            here = "builtin"
+            breakpoint()
+            print("done")
+        """), "other": Node(TICKS, inputs=TIMER)})
+        for here in "module", "class", "failing", "builtin":
+            terminal.expect("(node) ")
+            terminal.type("p here")
+            self.assertNotIn("tick", terminal.expect(f"'{here}'"), terminal.text)
+            self.assertNotIn("tick", terminal.expect("(node) "))
+            if here == "failing":  # a breakpoint in what is called at the prompt
+                terminal.type("calls()")
+                terminal.expect("(node) ")
+                terminal.type("p x + 1")
+                self.assertIn("21", terminal.expect("(node) "))
+                terminal.type("c")
+                terminal.expect("(node) ")
+            terminal.type("c")
+        terminal.expect("done")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.end()
+        self.assertEqual(self.records("node"), ["done"], terminal.text)
+
+    def test_streams_of_its_own(self):
+        """Who gives pdb some talks by them, and needs no terminal."""
+        run = self.flow({"node": Node("""
+            import io
+            import pdb
+            from dora import Node
+            Node()
+            here = 14
+            said = io.StringIO()
+            pdb.Pdb(stdin=io.StringIO("p here * 3\\nc\\n"), stdout=said).set_trace()
+            print("42" in said.getvalue())
+        """)}, popen={"start_new_session": True})
+        self.assertEqual(run.lines("node"), ["True"])
+
     def test_everything_else_waits(self):
         """No line of another node comes between, and no tick."""
         terminal = self.sit({"node": Node(STOPS, inputs=TIMER),
