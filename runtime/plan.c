@@ -5,9 +5,9 @@
  * 2. Every product and sum of numbers a file can choose is bounded before it is
  *    made: queues by DORA__MAX_QUEUE, sizes by the address space.
  * 3. Records. An output gets as many as all its queues can hold twice (the
- *    other half is for what receivers keep), and beyond that an equal share of
- *    what is left of DORA__ALL_RECORDS, up to the default. They cost nothing
- *    until used.
+ *    other half is for what receivers keep), or an equal share of what is
+ *    spare if that is more. They cost nothing until used, or until a program
+ *    locks all of its memory: then 8 MB an output, but hardly above 128 MB.
  * 4. Heaps. Each producing node may grow to half of the memory, if it does not
  *    say `heap_limit`; the ranges are sparse, so together they exceed it. What
  *    may be backed by memory at any time is the budget. Every node maps all
@@ -224,7 +224,20 @@ need_records(struct planner *p)
     }
 }
 
-/* ... and an equal share of the rest. */
+/* What each of `count` outputs may have. */
+static uint64_t
+spare_records(uint32_t count, uint64_t left)
+{
+    uint64_t share = DORA__SPARE_RECORDS / count;
+
+    if (share < DORA__RECORDS_LEAST)
+        share = DORA__RECORDS_LEAST;
+    if (share > DORA__RECORDS_DEFAULT)
+        share = DORA__RECORDS_DEFAULT;
+    return share < left / count ? share : left / count;
+}
+
+/* ... or an equal share of what is spare. */
 static void
 plan_records(struct planner *p)
 {
@@ -252,11 +265,9 @@ plan_records(struct planner *p)
         return;
     }
     if (plan->output_count > 0)
-        share = (DORA__ALL_RECORDS - needed) / plan->output_count;
+        share = spare_records(plan->output_count, DORA__ALL_RECORDS - needed);
     while ((share & (share - 1)) != 0)
         share &= share - 1;
-    if (share > DORA__RECORDS_DEFAULT)
-        share = DORA__RECORDS_DEFAULT;
     for (uint32_t i = 0; i < plan->output_count; i++) {
         struct dora__plan_output *output = &plan->outputs[i];
 

@@ -16,8 +16,10 @@ enum {
     DORA__MAX_CORE = (1 << 16) - 1,  /* number in `cpu_affinity` */
     DORA__MAX_ENV = 1024,            /* variables in one `env` */
     DORA__ALL_ENV_TEXT = 64 << 20,   /* bytes of all nodes' variables */
-    DORA__RECORDS_DEFAULT = 1 << 16, /* of one output, if there are enough */
+    DORA__RECORDS_DEFAULT = 1 << 16, /* of one output among few, ... */
+    DORA__RECORDS_LEAST = 1 << 10,   /* ... and among many */
     DORA__MAX_RECORDS = 1 << 22,     /* of one output with long queues */
+    DORA__SPARE_RECORDS = 1 << 20,   /* what outputs among few share */
     DORA__ALL_RECORDS = 1 << 24,     /* of a dataflow: 24 bits of an intent */
 };
 

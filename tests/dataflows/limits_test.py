@@ -175,6 +175,26 @@ class Memory(LimitTest):
         run = self.flow(nodes, under=LITTLE_LOCKED)
         self.assertEqual(run.lines("sink")[-1], "True", run)
 
+    def test_a_node_of_many_outputs_that_locks_all_memory(self):
+        """Nor are the records of all messages that there could be."""
+        run = self.flow({"node": Node("""
+            import ctypes
+            from dora import Node
+            node, kilobytes = Node(), 0
+            if ctypes.CDLL(None).mlockall(1):
+                print("refused")
+            with open("/proc/self/smaps") as maps:
+                lines = iter(maps)
+                for line in lines:
+                    if "memfd:dora" in line:
+                        kilobytes += int(next(l for l in lines if "Rss" in l).split()[1])
+            print(kilobytes)
+        """, outputs=[f"x{n}" for n in range(100)],
+            isolation="process")})
+        if run.lines("node")[0] == "refused":
+            self.skipTest("no right to lock memory")
+        self.assertLess(int(run.lines("node")[0]), 140_000)
+
 
 class Places(LimitTest):
     """T17: shared memory has no name, so no file system is needed for it."""
