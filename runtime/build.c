@@ -1,24 +1,23 @@
-/* build.c - `build:` lines of nodes (dora_build_file).
+/* build.c - `git` and `build` of nodes (dora_build_file).
  *
  *   1. A line is a command, split as a shell would split it, and run without
- *      one in the directory of the file, one after the other; the first that
- *      fails ends it.
+ *      one in the directory of the file, or in the node's clone, one after the
+ *      other; the first that fails ends it. All clones are there before.
  *   2. `pip`, `uv pip` and `python` mean those of the node's interpreter.
  *   3. What has succeeded is noted in out/.build/<node>, and is not run again
  *      until the lines, the interpreter or its environment are others. An
  *      environment that was made anew has another pyvenv.cfg.
  *   4. `pip install` of what is there does not run pip at all: no network, and
  *      no refusal by a Python that its distribution manages. */
+#include "clone.h"
 #include "dataflow.h"
 #include "graph_text.h"
+#include "tool.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-enum { READ_SIZE = 16 << 10 };
 
 extern char **environ;
 
@@ -54,7 +53,8 @@ static const char is_met[] =
 struct build {
     const struct dora_options *options;
     unsigned flags;
-    const char *directory;
+    const char *base;      /* directory of the file */
+    const char *directory; /* of the node */
     const struct dora__graph_node *node;
     char *interpreter; /* of the node: a path, or "python3" */
     struct dora__environment environment;
@@ -64,26 +64,12 @@ struct build {
 /* --- saying --------------------------------------------------------------- */
 
 static void
-say(const struct build *b, enum dora_level level, enum dora_stream stream,
-    const char *text, size_t size)
-{
-    struct dora_log_record record = {
-        .time_ns = dora__clock(CLOCK_REALTIME),
-        .level = level,
-        .stream = stream,
-        .node = b->node->id,
-        .text = text,
-        .text_size = size,
-    };
-
-    if (b->options->log != NULL)
-        b->options->log(b->options->log_arg, &record);
-}
-
-static void
 hear(void *arg, const char *text, size_t size)
 {
-    say(arg, DORA_LEVEL_STDOUT, DORA_STREAM_STDOUT, text, size);
+    const struct build *b = arg;
+
+    dora__tool_say(b->options, b->node->id, DORA_LEVEL_STDOUT,
+                   DORA_STREAM_STDOUT, text, size);
 }
 
 static void
@@ -92,73 +78,23 @@ say_line(const struct build *b, const char *what, const char *line)
     DORA_AUTOFREE char *text = dora__format("%s: %s", what, line);
 
     if (text != NULL)
-        say(b, DORA_LEVEL_INFO, DORA_STREAM_HOST, text, strlen(text));
+        dora__tool_say(b->options, b->node->id, DORA_LEVEL_INFO,
+                       DORA_STREAM_HOST, text, strlen(text));
 }
 
-/* --- running -------------------------------------------------------------- */
-
-static int
-spawn(const struct build *b, const char *program, char **argv, int output,
-      pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t actions;
-    int code = posix_spawn_file_actions_init(&actions);
-
-    if (code != 0)
-        return -code;
-    (void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY,
-                                           0);
-    (void)posix_spawn_file_actions_adddup2(&actions, output, 1);
-    (void)posix_spawn_file_actions_adddup2(&actions, output, 2);
-    code = posix_spawn_file_actions_addchdir_np(&actions, b->directory);
-    if (code == 0)
-        code = posix_spawn(ret_pid, program, &actions, NULL, argv,
-                           b->environment.vars);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return -code;
-}
-
-/* Until everybody who could print has ended. */
-static void
-listen_to(const struct build *b, struct dora__output *output, bool quiet)
-{
-    char buffer[READ_SIZE];
-    ssize_t n;
-
-    while ((n = read(output->fd, buffer, sizeof buffer)) > 0 ||
-           (n < 0 && errno == EINTR))
-        if (n > 0 && !quiet)
-            dora__output_feed(output, buffer, (size_t)n, hear,
-                              (void *)(uintptr_t)b);
-    dora__output_flush(output, hear, (void *)(uintptr_t)b);
-}
-
-/* The exit status as wait() gives it, or a negative errno. */
+/* As dora__tool_run. */
 static int
 run(const struct build *b, char **argv, bool quiet)
 {
-    struct dora__output output = DORA__OUTPUT_NONE;
-    DORA_AUTOFREE char *program = NULL;
-    DORA_AUTOCLOSE int writing = -1;
-    int status = 0, code;
-    pid_t pid = 0;
+    const struct dora__tool tool = {
+        .options = b->options,
+        .directory = b->directory,
+        .environment = b->environment.vars,
+        .hear = quiet ? NULL : hear,
+        .hear_arg = (void *)(uintptr_t)b,
+    };
 
-    code =
-        dora__find_program(argv[0], b->directory,
-                           (const char *const *)b->environment.vars, &program);
-    if (code == 0)
-        code = dora__output_open(&output, 0, &writing);
-    if (code == 0)
-        code = spawn(b, program, argv, writing, &pid);
-    if (code == 0) {
-        (void)close(dora__take_fd(&writing));
-        (void)fcntl(output.fd, F_SETFL, 0);
-        listen_to(b, &output, quiet);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-    }
-    dora__output_close(&output);
-    return code < 0 ? code : status;
+    return dora__tool_run(&tool, argv);
 }
 
 /* --- pip ------------------------------------------------------------------ */
@@ -256,6 +192,9 @@ fail_line(const struct build *b, const char *line, int status)
 {
     const char *id = b->node->id;
 
+    if (status == -EINTR)
+        return dora__fail(b->err, ECANCELED,
+                          "node `%s`: build: `%s` was stopped", id, line);
     if (status < 0)
         return dora__fail(b->err, ECANCELED, "node `%s`: build: `%s`: %s", id,
                           line, strerror(-status));
@@ -322,9 +261,11 @@ stamp_text(const struct build *b)
         if (config == NULL || stat(config, &status) < 0)
             status = (struct stat){0};
     }
-    return dora__format("%s %llu %lld\n%s\n", b->interpreter,
+    return dora__format("%s %llu %lld\n%s%s%s\n", b->interpreter,
                         (unsigned long long)status.st_ino,
-                        (long long)status.st_mtim.tv_sec, b->node->build);
+                        (long long)status.st_mtim.tv_sec,
+                        b->directory != b->base ? b->directory : "",
+                        b->directory != b->base ? "\n" : "", b->node->build);
 }
 
 static bool
@@ -343,12 +284,10 @@ is_built(const char *path, const char *text)
 static void
 note_built(const struct build *b, const char *path, const char *text)
 {
-    DORA_AUTOFREE char *out = dora__format("%s/out", b->directory);
-    DORA_AUTOFREE char *stamps = dora__format("%s/out/.build", b->directory);
+    DORA_AUTOFREE char *stamps = dora__format("%s/out/.build", b->base);
     DORA_AUTOCLOSE int fd = -1;
 
-    if (out == NULL || stamps == NULL ||
-        dora__journal_make_out(b->directory) < 0 ||
+    if (stamps == NULL || dora__journal_make_out(b->base) < 0 ||
         (mkdir(stamps, 0777) < 0 && errno != EEXIST))
         return;
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -404,7 +343,7 @@ static int
 build_node(struct build *b, const struct dora__site *site)
 {
     DORA_AUTOFREE char *path =
-        dora__format("%s/out/.build/%s", b->directory, b->node->id);
+        dora__format("%s/out/.build/%s", b->base, b->node->id);
     DORA_AUTOFREE char *stamp = NULL;
     int code = -ENOMEM;
 
@@ -426,8 +365,38 @@ build_node(struct build *b, const struct dora__site *site)
 
 /* --- a file --------------------------------------------------------------- */
 
+/* Two nodes that ask for the same get the same, whatever happens to the branch
+ * meanwhile. */
+static bool
+is_fetched(const struct dora__graph *graph, size_t number)
+{
+    for (size_t i = 0; i < number; i++)
+        if (dora__git_same(&graph->nodes[i].git, &graph->nodes[number].git))
+            return true;
+    return false;
+}
+
 static int
-build_graph(const struct dora__graph *graph, struct build *b)
+fetch_clones(const struct dora__graph *graph, const struct build *b)
+{
+    const struct dora__fetch fetch = {
+        .options = b->options,
+        .file = graph->file,
+        .base = b->base,
+        .environment = (const char *const *)environ,
+        .again = (b->flags & DORA_BUILD_AGAIN) != 0,
+    };
+    int code = 0;
+
+    for (size_t i = 0; i < graph->node_count && code == 0; i++)
+        if (graph->nodes[i].git.url != NULL && !is_fetched(graph, i))
+            code = dora__clone_fetch(&fetch, &graph->nodes[i], b->err);
+    return code;
+}
+
+/* In its directory. */
+static int
+build_at(struct build *b)
 {
     const struct dora__site site = {
         .libexec =
@@ -436,12 +405,27 @@ build_graph(const struct dora__graph *graph, struct build *b)
         .python = b->options->python,
         .environment = (const char *const *)environ,
     };
-    int code = 0;
+
+    return build_node(b, &site);
+}
+
+static int
+build_graph(const struct dora__graph *graph, struct build *b)
+{
+    int code = fetch_clones(graph, b);
 
     for (size_t i = 0; i < graph->node_count && code == 0; i++) {
+        DORA_AUTOFREE char *clone = NULL;
+
         b->node = &graph->nodes[i];
-        if (b->node->build != NULL)
-            code = build_node(b, &site);
+        if (b->node->build == NULL)
+            continue;
+        if (b->node->git.url != NULL)
+            code = dora__clone_find(b->base, &b->node->git, &clone);
+        b->directory = clone != NULL ? clone : b->base;
+        code = code < 0 ? dora__fail(b->err, -code, "node `%s`: its clone: %s",
+                                     b->node->id, strerror(-code))
+                        : build_at(b);
     }
     return code;
 }
@@ -450,6 +434,7 @@ int
 dora_build_file(const char *path, const struct dora_options *options,
                 unsigned flags, struct dora_error *err)
 {
+    struct dora_options known = {0};
     const struct dora__graph_context context = {
         .file = path,
         .environment = (const char *const *)environ,
@@ -457,7 +442,7 @@ dora_build_file(const char *path, const struct dora_options *options,
     };
     DORA_AUTOFREE char *text = NULL;
     DORA_AUTOFREE char *directory = NULL;
-    struct build b = {.options = options, .flags = flags, .err = err};
+    struct build b = {.options = &known, .flags = flags, .err = err};
     struct dora__graph graph;
     size_t size = 0;
     int code = dora__file_read(path, &text, &size, err);
@@ -467,7 +452,9 @@ dora_build_file(const char *path, const struct dora_options *options,
     directory = dora__file_directory(path);
     if (directory == NULL)
         return dora__fail(err, errno, "%s: %s", path, strerror(errno));
-    b.directory = directory;
+    memcpy(&known, options,
+           options->size < sizeof known ? options->size : sizeof known);
+    b.base = directory;
     code = dora__graph_load(text, size, &context, &graph, err);
     if (code < 0)
         return code;

@@ -105,6 +105,17 @@ print_nodes(struct dora_dataflow *flow)
     }
 }
 
+/* Where files come from, of nodes that name a repository. */
+static void
+print_clones(struct dora_dataflow *flow)
+{
+    struct dora_node_stats stats;
+
+    for (size_t i = 0; dora_dataflow_node_stats(flow, i, &stats) == 0; i++)
+        if (stats.git)
+            (void)printf("%s: git: %s\n", stats.id, stats.git);
+}
+
 int
 command_check(const struct command *command)
 {
@@ -125,39 +136,9 @@ command_check(const struct command *command)
                  nodes == 1 ? "" : "s", edges, edges == 1 ? "" : "s");
     if (nodes)
         print_nodes(flow);
+    print_clones(flow);
     dora_dataflow_free(flow);
     return STATUS_OK;
-}
-
-/* --- build ---------------------------------------------------------------- */
-
-static void
-show_line(void *arg, const struct dora_log_record *record)
-{
-    struct dora__text line = {0};
-
-    print_line(arg, record, &line);
-    if (!line.failed)
-        (void)fwrite(line.text, 1, line.size, stdout);
-    (void)fflush(stdout);
-    free(line.text);
-}
-
-int
-command_build(const struct command *command)
-{
-    struct print_look look = {.colours = print_colours(1)};
-    struct dora_options options = command_options(command);
-    struct dora_error err;
-
-    options.log = show_line;
-    options.log_arg = &look;
-    if (dora_build_file(command->file, &options,
-                        DORA_BUILD_AGAIN | (command->uv ? DORA_BUILD_UV : 0),
-                        &err) == 0)
-        return STATUS_OK;
-    (void)fprintf(stderr, "dora-run: %s\n", err.text);
-    return STATUS_FAILED;
 }
 
 /* --- graph ---------------------------------------------------------------- */

@@ -415,6 +415,14 @@ run_loaded(struct run_state *state)
     return state->run.status;
 }
 
+/* Whether to end before anything runs. */
+static bool
+is_stopped(void *arg)
+{
+    (void)arg;
+    return atomic_load_explicit(&signals.count, memory_order_relaxed) > 0;
+}
+
 /* What is wrong with the file is left to who loads it, and tells all of it. */
 static int
 build(struct run_state *state, const struct dora_options *options)
@@ -453,6 +461,7 @@ command_run(const struct command *command)
         return complain("run", "out of memory");
     options.log = hear;
     options.log_arg = &state;
+    options.stop = is_stopped;
     options.terminal = terminal_lend;
     options.terminal_arg = state.terminal;
     status = build(&state, &options);

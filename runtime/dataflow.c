@@ -120,6 +120,25 @@ start(struct dora_dataflow *flow, struct dora_error *err)
     return code;
 }
 
+/* Files that are not there are to be fetched before the load that knows how to
+ * run them. */
+static int
+check_clones(const struct dora_dataflow *flow, struct dora_error *err)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        const struct dora__member *member = &flow->members[i];
+        const struct dora__graph_node *node = member->node;
+
+        if (member->to_fetch && !member->is_callback && !member->is_dynamic)
+            return dora__fail(err, ENOENT,
+                              "%s:%u:%u: node `%s`: its `git` source has not "
+                              "been fetched yet: `dora-run build` does it",
+                              flow->file, node->git.mark.line,
+                              node->git.mark.column, node->id);
+    }
+    return 0;
+}
+
 int
 dora_dataflow_start(struct dora_dataflow *flow, struct dora_error *err)
 {
@@ -136,6 +155,9 @@ dora_dataflow_start(struct dora_dataflow *flow, struct dora_error *err)
     (void)pthread_mutex_unlock(&flow->lock);
     if (again)
         return dora__fail(err, EALREADY, "%s was started before", flow->file);
+    code = check_clones(flow, err);
+    if (code < 0)
+        return code;
     if (atomic_load_explicit(&flow->asked, memory_order_relaxed) !=
         DORA__ASKED_NOTHING)
         return dora__fail(err, ECANCELED,

@@ -80,6 +80,9 @@ struct dora__member {
     uint32_t number; /* in graph, plan and plane */
     const struct dora__graph_node *node;
     bool is_callback, is_dynamic;
+    char *clone;   /* its directory; NULL: that of the file, or `to_fetch` */
+    bool to_fetch; /* its clone is not there: nobody knows what it runs on */
+    char *source;  /* which clone, for a person; or NULL */
     struct dora__launch launch; /* of a callback or a dynamic node: kind, tier,
                                    reason only */
     dora_node_body body;        /* fixed by start */
@@ -247,6 +250,9 @@ void dora__member_abandon(struct dora_dataflow *flow,
 /* Tells the plane of a death. -EAGAIN: later. */
 DORA_MUST_CHECK
 int dora__member_bury(struct dora_dataflow *flow, struct dora__member *member);
+/* Where it runs. */
+const char *dora__member_directory(const struct dora_dataflow *flow,
+                                   const struct dora__member *member);
 /* Whether the barrier waits for it. */
 bool dora__member_gates(const struct dora__member *member);
 /* Whether all nodes that feed it have closed, and nothing else keeps it. */

@@ -142,6 +142,9 @@ struct dora_options {
                               ever */
     int64_t term_grace_ns; /* that to SIGKILL, or giving up the node's thread;
                               default: half of stop_grace_ns; -1: for ever */
+    bool (*stop)(void *arg); /* asked while dora_build_file works, about ten
+                        times a second: true ends it, with -ECANCELED */
+    void *stop_arg;
 };
 
 struct dora_dataflow;
@@ -163,16 +166,17 @@ DORA_API int dora_dataflow_load_string(const char *text, size_t text_size,
 
 /* How `build` is run. */
 enum {
-    DORA_BUILD_AGAIN =
-        1,             /* also where nothing has changed since it succeeded */
-    DORA_BUILD_UV = 2, /* `pip` is `uv pip` */
+    DORA_BUILD_AGAIN = 1, /* also where nothing has changed since it succeeded;
+                             branches and tags are looked up anew */
+    DORA_BUILD_UV = 2,    /* `pip` is `uv pip` */
 };
 
-/* Runs the `build` lines of the nodes of a file, one command after the other,
- * to be called before it is loaded: they may make what it needs. What they
- * print goes to options->log. Lines that have succeeded run again when they,
- * the node's interpreter or its environment have changed; requirements that
- * are met are not asked of pip. -ECANCELED: a command failed. */
+/* Makes the files of a dataflow ready, to be called before it is loaded: clones
+ * what its nodes name by `git` and is not there yet, then runs their `build`
+ * lines, one command after the other. What git and they print goes to
+ * options->log. Lines that have succeeded run again when they, the node's
+ * clone, its interpreter or its environment have changed; requirements that are
+ * met are not asked of pip. -ECANCELED: git or a command failed. */
 DORA_API int dora_build_file(const char *path,
                              const struct dora_options *options, unsigned flags,
                              struct dora_error *err);
@@ -282,6 +286,8 @@ struct dora_node_stats {
     uint64_t copied_bytes; /* payload bytes copied by the runtime */
     bool stays; /* threads of it still run in this process, and can no longer
                    be ended: leave it by _exit */
+    const char *git; /* what it runs of which repository, and where, for a
+                        person; NULL: it names none */
 };
 
 /* Per edge, at any instant: sent = delivered + dropped + queued. */

@@ -98,6 +98,21 @@ dora__environment_set(struct dora__environment *e, const char *key,
 }
 
 void
+dora__environment_remove(struct dora__environment *e, const char *key)
+{
+    size_t size = strlen(key), kept = 0;
+
+    for (size_t i = 0; i < e->count; i++)
+        if (has_key(e->vars[i], key, size))
+            free(e->vars[i]);
+        else
+            e->vars[kept++] = e->vars[i];
+    e->count = kept;
+    if (e->vars != NULL)
+        e->vars[kept] = NULL;
+}
+
+void
 dora__environment_fini(struct dora__environment *e)
 {
     for (size_t i = 0; i < e->count; i++)

@@ -20,6 +20,9 @@ void dora__environment_set(struct dora__environment *environment,
 /* The same for "K=V". */
 void dora__environment_put(struct dora__environment *environment,
                            const char *pair);
+/* Takes a variable away, if it is there. */
+void dora__environment_remove(struct dora__environment *environment,
+                              const char *key);
 void dora__environment_fini(struct dora__environment *environment);
 
 #endif

@@ -275,6 +275,8 @@ fini_node(struct dora__graph_node *node)
     free(node->outputs);
     free(node->python);
     free(node->build);
+    free(node->git.url);
+    free(node->git.name);
     free(node->send_stdout_as);
     free(node->send_logs_as);
     free(node->cpu_affinity);

@@ -48,6 +48,21 @@ struct dora__graph_env {
     char *key, *value;
 };
 
+/* Where a node's files come from. */
+enum dora__git_kind {
+    DORA__GIT_DEFAULT, /* the branch that the repository names */
+    DORA__GIT_BRANCH,
+    DORA__GIT_TAG,
+    DORA__GIT_COMMIT, /* its id, or the beginning of it, in small letters */
+};
+
+struct dora__git {
+    char *url;  /* as written; NULL: they lie beside the file */
+    char *name; /* of the branch, tag or commit; or NULL */
+    enum dora__git_kind kind;
+    struct dora__mark mark; /* of the url */
+};
+
 /* Arrays are new, in the order given; inputs and outputs sorted by id. Times in
  * ns, sizes in bytes; 0 where the key is absent unless said. */
 struct dora__graph_node {
@@ -65,6 +80,7 @@ struct dora__graph_node {
     enum dora__isolation isolation;
     char *python; /* NULL: not given */
     char *build;
+    struct dora__git git;
     char *send_stdout_as, *send_logs_as; /* output ids */
     enum dora_level min_log_level;       /* 0: none */
     uint64_t max_log_size;

@@ -191,30 +191,6 @@ read_build(struct dora__reader *r, const struct dora__value *value,
 }
 
 static void
-read_git(struct dora__reader *r, const struct dora__value *value,
-         struct dora__graph_node *node)
-{
-    const char *text;
-
-    (void)node;
-    if (dora__read_text(r, value, &text))
-        dora__complain(r, value->mark,
-                       "%s`git` sources are not supported by this version: "
-                       "clone %s and give the `path` in the clone",
-                       r->owner, dora__show_text(text).text);
-}
-
-static void
-read_git_ref(struct dora__reader *r, const struct dora__value *value,
-             struct dora__graph_node *node)
-{
-    const char *text;
-
-    (void)node;
-    (void)dora__read_text(r, value, &text);
-}
-
-static void
 read_stdout(struct dora__reader *r, const struct dora__value *value,
             struct dora__graph_node *node)
 {
@@ -391,8 +367,9 @@ refuse_deploy(struct dora__reader *r, const struct dora__value *value,
                        r->owner);
 }
 
-/* In the order in which they are listed to people. id and env are read before
- * the others: no function. */
+/* In the order in which they are listed to people. Without a function: id and
+ * env, which are read before the others, and what says where a node's files
+ * come from, which is read together. */
 static const struct key {
     const char *name;
     read_function *read;
@@ -420,10 +397,10 @@ static const struct key {
     {"pattern", read_pattern,
      DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
     {"build", read_build, DORA__KIND_PATH | DORA__KIND_MODULE | DORA__KIND_HUB},
-    {"git", read_git, DORA__KIND_PATH},
-    {"branch", read_git_ref, DORA__KIND_PATH},
-    {"tag", read_git_ref, DORA__KIND_PATH},
-    {"rev", read_git_ref, DORA__KIND_PATH},
+    {"git", NULL, DORA__KIND_PATH},
+    {"branch", NULL, DORA__KIND_PATH},
+    {"tag", NULL, DORA__KIND_PATH},
+    {"rev", NULL, DORA__KIND_PATH},
     {"send_stdout_as", read_stdout,
      DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
     {"send_logs_as", read_logs,

@@ -98,30 +98,6 @@ read_id(struct dora__reader *r, const struct dora__value *value,
     node->id = dora__copy_text(r, text);
 }
 
-static void
-check_git(struct dora__reader *r, const struct dora__value *value)
-{
-    static const char *const names[] = {"branch", "tag", "rev"};
-    const struct dora__value *git = dora__value_get(value, "git");
-    const struct dora__value *first = NULL;
-
-    for (size_t i = 0; i < DORA_COUNT(names); i++) {
-        const struct dora__value *ref = dora__value_get(value, names[i]);
-
-        if (ref == NULL || ref->type == DORA__NULL)
-            continue;
-        if (git == NULL)
-            dora__complain(r, ref->key_mark, "%s`%s` needs a `git` source",
-                           r->owner, names[i]);
-        else if (first != NULL)
-            dora__complain(r, ref->key_mark,
-                           "%s`%s` and `%s` exclude each other: give one of "
-                           "`branch`, `tag` and `rev`",
-                           r->owner, first->key, names[i]);
-        first = ref;
-    }
-}
-
 static int
 by_id(const void *left, const void *right)
 {
@@ -281,7 +257,7 @@ dora__read_node(struct dora__reader *r, const struct dora__value *value,
             complain_kind(r, item, kind);
     }
     split_args(r, value, node);
-    check_git(r, value);
+    dora__read_git(r, value, &node->git);
     sort_outputs(node);
     if (kind >= 0 && kinds[kind].kind != DORA__KIND_PATH)
         refuse_kind(r, value, kind);

@@ -75,6 +75,12 @@ void dora__read_env(struct dora__reader *r, const struct dora__value *value,
                     struct dora__graph_node *node);
 void dora__env_fini(struct dora__env *env);
 
+/* graph_git.c */
+
+/* `git` and its like of the node that `value` is. */
+void dora__read_git(struct dora__reader *r, const struct dora__value *value,
+                    struct dora__git *git);
+
 /* graph_input.c */
 
 void dora__read_inputs(struct dora__reader *r, const struct dora__value *value,

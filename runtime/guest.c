@@ -37,7 +37,7 @@ make_guest(struct dora_dataflow *flow, struct dora__member *member,
     struct dora__environment environment = {0};
     struct dora__guest_options options = {
         .id = member->node->id,
-        .directory = flow->directory,
+        .directory = dora__member_directory(flow, member),
         .base = member->launch.base,
         .program = member->launch.program,
         .argv = member->launch.argv,

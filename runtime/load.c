@@ -4,6 +4,7 @@
  *
  * Every complaint has gone to the problem sink when load returns; its error is
  * the first of them. */
+#include "clone.h"
 #include "dataflow.h"
 #include "machine.h"
 
@@ -96,7 +97,7 @@ resolve_by_kind(const struct dora_dataflow *flow,
     for (size_t i = 0; i < count_kinds(flow); i++)
         if (flow->options.kinds[i]->claims(node, &site)) {
             kind = flow->options.kinds[i];
-            site.memory = &memories[i];
+            site.memory = node->git.url == NULL ? &memories[i] : NULL;
             break;
         }
     return kind->resolve(node, &site, ret_launch, err);
@@ -133,11 +134,45 @@ resolve_dynamic(const struct dora__member *member, struct dora__launch *launch)
     return launch->interpreter == NULL || launch->reason == NULL ? -ENOMEM : 0;
 }
 
+/* Nobody knows before its files are there. */
+static int
+resolve_later(struct dora__launch *launch)
+{
+    launch->kind = "?";
+    launch->tier = "?";
+    launch->interpreter = strdup("?");
+    launch->reason = strdup("known once its source is there");
+    return launch->interpreter == NULL || launch->reason == NULL ? -ENOMEM : 0;
+}
+
+/* Finds the clone of a node that names one. */
+static int
+find_clone(const struct dora_dataflow *flow, struct dora__member *member)
+{
+    const struct dora__git *git = &member->node->git;
+    DORA_AUTOFREE char *title = NULL;
+    int code;
+
+    if (git->url == NULL)
+        return 0;
+    code = dora__clone_find(flow->directory, git, &member->clone);
+    if (code < 0 && code != -ENOENT)
+        return code;
+    member->to_fetch = code < 0;
+    title = dora__git_title(git);
+    if (title != NULL)
+        member->source = member->to_fetch
+                             ? dora__format("%s, to be fetched", title)
+                             : dora__format("%s, in %s", title, member->clone);
+    return member->source == NULL ? -ENOMEM : 0;
+}
+
 static int
 resolve(struct dora_dataflow *flow, struct dora__member *member,
         const struct dora__site *site, void **memories, struct dora_error *err)
 {
     const struct dora__graph_node *node = member->node;
+    struct dora__site there = *site;
 
     member->is_callback = strcmp(node->path, "callback") == 0;
     if (member->is_callback)
@@ -145,7 +180,11 @@ resolve(struct dora_dataflow *flow, struct dora__member *member,
     member->is_dynamic = dora__graph_is_dynamic(node);
     if (member->is_dynamic)
         return resolve_dynamic(member, &member->launch);
-    return resolve_by_kind(flow, node, *site, memories, &member->launch, err);
+    if (member->to_fetch)
+        return resolve_later(&member->launch);
+    if (member->clone != NULL)
+        there.directory = member->clone;
+    return resolve_by_kind(flow, node, there, memories, &member->launch, err);
 }
 
 /* One node. What it complains of goes to *err if that is still empty. */
@@ -164,7 +203,12 @@ make_member(struct dora_dataflow *flow, uint32_t number,
     member->process_fd = -1;
     member->outputs[0] = member->outputs[1] = DORA__OUTPUT_NONE;
     member->journal = DORA__JOURNAL_FILE_NONE;
-    code = resolve(flow, member, site, memories, &problem);
+    code = find_clone(flow, member);
+    if (code < 0)
+        dora__error_set(&problem, "node `%s`: its clone: %s", node->id,
+                        strerror(-code));
+    else
+        code = resolve(flow, member, site, memories, &problem);
     if (code < 0) {
         complain(flow, false, node->path_mark, problem.text, err);
         return code;
@@ -403,6 +447,8 @@ dora__flow_unload(struct dora_dataflow *flow)
         dora__launch_fini(&flow->members[i].launch);
         free(flow->members[i].failure.text);
         free(flow->members[i].past.failure.text);
+        free(flow->members[i].clone);
+        free(flow->members[i].source);
     }
     free(flow->members);
     dora__plan_fini(&flow->plan);

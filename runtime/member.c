@@ -194,6 +194,13 @@ dora__member_environment(const struct dora_dataflow *flow,
     return e->failed ? -ENOMEM : 0;
 }
 
+const char *
+dora__member_directory(const struct dora_dataflow *flow,
+                       const struct dora__member *member)
+{
+    return member->clone != NULL ? member->clone : flow->directory;
+}
+
 static int
 ask_guardian(struct dora_dataflow *flow, struct dora__member *member,
              int stdout_fd, int stderr_fd)
@@ -204,7 +211,7 @@ ask_guardian(struct dora_dataflow *flow, struct dora__member *member,
     int code = dora__member_environment(flow, member, &environment);
     struct dora__spawn spawn = {
         .program = member->launch.program,
-        .directory = flow->directory,
+        .directory = dora__member_directory(flow, member),
         .argv = member->launch.argv,
         .env = environment.vars,
         .cpus = member->node->cpu_affinity,

@@ -78,6 +78,7 @@ add_node(struct dora__text *out, const struct dora_node_stats *stats)
     add_text(out, IN, "tier", stats->tier);
     add_text(out, IN, "interpreter", stats->interpreter);
     add_text(out, IN, "reason", stats->reason);
+    add_text(out, IN, "git", stats->git);
     add_text(out, IN, "exit", exit_name(stats->exit));
     for (size_t i = 0; i < DORA_COUNT(numbers); i++)
         add_number(out, IN, numbers[i].name, numbers[i].value);

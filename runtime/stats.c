@@ -10,6 +10,7 @@ fill_member(struct dora_dataflow *flow, struct dora__member *member,
         .id = member->node->id,
         .kind = member->launch.kind,
         .interpreter = member->launch.interpreter,
+        .git = member->source,
         .heap_limit = flow->plan.nodes[member->number].heap_limit,
     };
     (void)pthread_mutex_lock(&flow->lock);

@@ -68,12 +68,32 @@ test_environment_later_values_win(void **state)
     assert_null(e.vars);
 }
 
+static void
+test_environment_variables_are_removed(void **state)
+{
+    static const char *const from[] = {"A=1", "AB=2", "B=3", NULL};
+    struct dora__environment e = {0};
+
+    (void)state;
+    dora__environment_remove(&e, "A");
+    dora__environment_inherit(&e, from);
+    dora__environment_remove(&e, "A");
+    dora__environment_remove(&e, "C");
+    assert_int_equal(e.count, 2);
+    assert_null(get(&e, "A"));
+    assert_string_equal(get(&e, "AB"), "2");
+    dora__environment_remove(&e, "B");
+    assert_null(e.vars[1]);
+    dora__environment_fini(&e);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_environment_some_things_are_not_inherited),
         cmocka_unit_test(test_environment_later_values_win),
+        cmocka_unit_test(test_environment_variables_are_removed),
     };
 
     alarm(60);

@@ -18,7 +18,7 @@ static const char good[] =
     "  input_types: {i: t}\n  output_types: {x: t, z: t}\n"
     "  output_metadata: {x: [k]}\n  pattern: service-servr\n"
     "  build: pip\n  send_stdout_as: x\n  send_logs_as: y\n"
-    "  cpu_affinity: [1]\n  python: p\n"
+    "  cpu_affinity: [1]\n  python: p\n  git: u\n  rev: abcdef\n"
     "  inputs:\n"
     "    i: {source: b/o, queue_size: 2, queu_policy: x, input_timeout: 1}\n"
     "    t: dora/timer/millis/10\n    l: dora/logs/info/b\n"

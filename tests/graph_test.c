@@ -151,6 +151,48 @@ test_graph_every_key_of_a_node(void **state)
     dora__graph_fini(&graph);
 }
 
+/* Both may be NULL. */
+static void
+expect_text(const char *text, const char *wanted)
+{
+    if (wanted == NULL)
+        assert_null(text);
+    else
+        assert_string_equal(text, wanted);
+}
+
+static void
+test_graph_git(void **state)
+{
+    static const struct {
+        const char *keys, *url, *name;
+        enum dora__git_kind kind;
+    } cases[] = {
+        {"", NULL, NULL, DORA__GIT_DEFAULT},
+        {"git:", NULL, NULL, DORA__GIT_DEFAULT},
+        {"git: https://x.org/y.git", "https://x.org/y.git", NULL,
+         DORA__GIT_DEFAULT},
+        {"git: me@x.org:y, branch: feature/x.1", "me@x.org:y", "feature/x.1",
+         DORA__GIT_BRANCH},
+        {"git: ../a b, tag: v1.0-rc", "../a b", "v1.0-rc", DORA__GIT_TAG},
+        {"git: 'file:///y', rev: 'ABCD01', branch:", "file:///y", "abcd01",
+         DORA__GIT_COMMIT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < DORA_COUNT(cases); i++) {
+        DORA_AUTOFREE char *text =
+            dora__format("nodes: [{id: a, path: a.py, %s }]\n", cases[i].keys);
+        struct dora__graph graph = load_good(text, 0);
+        const struct dora__git *git = &graph.nodes[0].git;
+
+        assert_int_equal(git->kind, cases[i].kind);
+        expect_text(git->url, cases[i].url);
+        expect_text(git->name, cases[i].name);
+        dora__graph_fini(&graph);
+    }
+}
+
 static void
 test_graph_sources(void **state)
 {
@@ -528,6 +570,7 @@ main(void)
         cmocka_unit_test(test_graph_top_level_keys),
         cmocka_unit_test(test_graph_node_defaults),
         cmocka_unit_test(test_graph_every_key_of_a_node),
+        cmocka_unit_test(test_graph_git),
         cmocka_unit_test(test_graph_sources),
         cmocka_unit_test(test_graph_inputs_in_long_form),
         cmocka_unit_test(test_graph_shell_keeps_its_line),

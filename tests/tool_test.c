@@ -1,0 +1,187 @@
+/* tool_test.c - running a program to its end. */
+#include "tool.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+/* What was heard, and when `stop` begins to say so. */
+struct heard {
+    struct dora__text lines;
+    const char *stop_after; /* a line; NULL: never */
+};
+
+static void
+hear(void *arg, const char *text, size_t size)
+{
+    struct heard *heard = arg;
+
+    dora__text_printf(&heard->lines, "%.*s|", (int)size, text);
+}
+
+static bool
+stop(void *arg)
+{
+    const struct heard *heard = arg;
+
+    return heard->stop_after != NULL && heard->lines.text != NULL &&
+           strstr(heard->lines.text, heard->stop_after) != NULL;
+}
+
+static int
+run(struct heard *heard, bool alone, const char *script)
+{
+    static char path[] = "PATH=/usr/bin:/bin";
+    static char *environment[] = {path, NULL};
+    char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)script,
+                    NULL};
+    const struct dora_options options = {
+        .size = sizeof options, .stop = stop, .stop_arg = heard};
+    const struct dora__tool tool = {
+        .options = &options,
+        .directory = "/",
+        .environment = environment,
+        .alone = alone,
+        .rewrites = alone,
+        .hear = hear,
+        .hear_arg = heard,
+    };
+
+    return dora__tool_run(&tool, argv);
+}
+
+static void
+test_tool_says_what_it_prints_and_how_it_ends(void **state)
+{
+    struct heard heard = {0};
+    int status = run(&heard, false, "pwd; echo two >&2; printf end; exit 3");
+
+    (void)state;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
+    assert_string_equal(heard.lines.text, "/|two|end|");
+    free(heard.lines.text);
+}
+
+/* Each line is there before the next one is written. */
+static void
+test_tool_hears_progress_as_it_comes(void **state)
+{
+    struct heard heard = {.stop_after = "|50%|"};
+
+    (void)state;
+    assert_int_equal(run(&heard, true,
+                         "printf '1%%\\r'; printf '50%%\\r'; "
+                         "sleep 100; printf '99%%\\n'"),
+                     -EINTR);
+    assert_string_equal(heard.lines.text, "1%|50%|");
+    free(heard.lines.text);
+}
+
+static void
+test_tool_keeps_nothing_back_of_a_full_pipe(void **state)
+{
+    struct heard heard = {0};
+
+    (void)state;
+    assert_int_equal(run(&heard, false,
+                         "i=0; while [ $i -lt 30000 ]; do "
+                         "echo 1234567; i=$((i+1)); done"),
+                     0);
+    assert_int_equal(heard.lines.size, 30000 * 8);
+    free(heard.lines.text);
+}
+
+/* The inner one holds its output for as long as the test would wait. */
+static void
+test_tool_is_over_when_it_has_exited(void **state)
+{
+    struct heard heard = {0};
+
+    (void)state;
+    assert_int_equal(run(&heard, false, "sleep 100 & echo $!"), 0);
+    assert_int_equal(kill((pid_t)strtol(heard.lines.text, NULL, 10), SIGKILL),
+                     0);
+    free(heard.lines.text);
+}
+
+static void
+test_tool_reads_nothing_and_has_no_terminal(void **state)
+{
+    struct heard heard = {0};
+
+    (void)state;
+    assert_int_equal(
+        run(&heard, true, "read x || echo none; [ $$ = $(ps -o sid= -p $$) ]"),
+        0);
+    assert_string_equal(heard.lines.text, "none|");
+    free(heard.lines.text);
+}
+
+/* With what it has started, however deaf that is. */
+static void
+test_tool_is_stopped(void **state)
+{
+    struct heard heard = {.stop_after = "now"};
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(
+        run(&heard, true,
+            "trap '' TERM; sleep 100 & echo $!; trap 'echo end; exit' TERM; "
+            "echo now; wait"),
+        -EINTR);
+    assert_non_null(strstr(heard.lines.text, "|now|end|"));
+    pid = (pid_t)strtol(heard.lines.text, NULL, 10);
+    while (kill(pid, 0) == 0) /* until init has seen it */
+        (void)usleep(1000);
+    free(heard.lines.text);
+}
+
+static void
+test_tool_does_not_begin_once_stopped(void **state)
+{
+    struct heard heard = {.stop_after = "x"};
+
+    (void)state;
+    dora__text_puts(&heard.lines, "x");
+    assert_int_equal(run(&heard, false, "echo begun"), -EINTR);
+    assert_string_equal(heard.lines.text, "x");
+    free(heard.lines.text);
+}
+
+static void
+test_tool_that_is_not_there(void **state)
+{
+    static char *environment[] = {NULL};
+    const struct dora_options options = {.size = sizeof options};
+    const struct dora__tool tool = {
+        .options = &options, .directory = "/", .environment = environment};
+    char *argv[] = {(char *)"no-such-program", NULL};
+
+    (void)state;
+    assert_int_equal(dora__tool_run(&tool, argv), -ENOENT);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tool_says_what_it_prints_and_how_it_ends),
+        cmocka_unit_test(test_tool_hears_progress_as_it_comes),
+        cmocka_unit_test(test_tool_keeps_nothing_back_of_a_full_pipe),
+        cmocka_unit_test(test_tool_is_over_when_it_has_exited),
+        cmocka_unit_test(test_tool_reads_nothing_and_has_no_terminal),
+        cmocka_unit_test(test_tool_is_stopped),
+        cmocka_unit_test(test_tool_does_not_begin_once_stopped),
+        cmocka_unit_test(test_tool_that_is_not_there),
+    };
+
+    alarm(60);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
