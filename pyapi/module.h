@@ -92,9 +92,11 @@ int64_t dora__py_timeout(PyObject *value);
 
 /* --- nap.c --------------------------------------------------------------- */
 
-/* How long (ns) the next sleep without the GIL may be, -1: for ever; `nap`
- * begins as zero and is one wait's. Before each, PyErr_CheckSignals(). */
-int64_t dora__py_nap(int64_t *nap);
+/* Before each sleep without the GIL: runs signal handlers and says how long
+ * (ns) it may be, -1: for ever. `nap` begins as 0 and is one wait's; `ended` is
+ * what the last sleep returned. 0; -1: exception. */
+DORA_MUST_CHECK
+int dora__py_nap(int ended, int64_t *nap);
 
 /* --- datatype_type.c, scalar_type.c, array_type.c ------------------------ */
 

@@ -9,11 +9,14 @@
 /* ns. Long enough to cost nothing, short enough not to be felt. */
 static const int64_t FIRST_NAP = 100 * 1000 * 1000;
 
-int64_t
-dora__py_nap(int64_t *nap)
+int
+dora__py_nap(int ended, int64_t *nap)
 {
-    if (gettid() != getpid())
+    if (PyErr_CheckSignals() < 0)
         return -1;
-    *nap = *nap == 0 ? FIRST_NAP : *nap * 2;
-    return *nap;
+    if (gettid() != getpid())
+        *nap = -1;
+    else
+        *nap = ended == -EINTR || *nap == 0 ? FIRST_NAP : 2 * *nap;
+    return 0;
 }

@@ -98,13 +98,13 @@ join(struct dora_node *node)
 {
     struct dora_error err = {0};
     int64_t nap = 0;
-    int r;
+    int r = 0;
 
     do {
-        if (PyErr_CheckSignals() < 0)
+        if (dora__py_nap(r, &nap) < 0)
             return -1;
         Py_BEGIN_ALLOW_THREADS;
-        r = dora__node_join(node, dora__py_nap(&nap), &err);
+        r = dora__node_join(node, nap, &err);
         Py_END_ALLOW_THREADS;
     } while (r == -EINTR || r == -ETIMEDOUT);
     if (r >= 0)

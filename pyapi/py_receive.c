@@ -48,15 +48,14 @@ static int
 doze_in_naps(struct dora__py_node *self, struct dora__wait *wait,
              int64_t deadline)
 {
-    int64_t nap = 0, length, end;
-    int r;
+    int64_t nap = 0, end;
+    int r = 0;
 
     do {
-        if (PyErr_CheckSignals() < 0)
+        if (dora__py_nap(r, &nap) < 0)
             return -1;
-        length = dora__py_nap(&nap);
-        end = dora__now() + length;
-        if (length < 0 || (deadline >= 0 && deadline <= end))
+        end = dora__now() + nap;
+        if (nap < 0 || (deadline >= 0 && deadline <= end))
             return doze(self, wait, deadline);
         r = doze(self, wait, end);
     } while (r == -ETIMEDOUT);

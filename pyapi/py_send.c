@@ -240,11 +240,11 @@ take_loan(struct dora_node *node, int output, size_t size,
     r = try_loan(node, output, size, metadata, payload, 0, ret_loan, &err);
 
     while (r == -ETIMEDOUT || r == -EINTR) {
-        if (PyErr_CheckSignals() < 0)
+        if (dora__py_nap(r, &nap) < 0)
             return -1;
         Py_BEGIN_ALLOW_THREADS;
-        r = try_loan(node, output, size, metadata, payload, dora__py_nap(&nap),
-                     ret_loan, &err);
+        r = try_loan(node, output, size, metadata, payload, nap, ret_loan,
+                     &err);
         Py_END_ALLOW_THREADS;
     }
     if (r >= 0 || r == -ENOTSUP || r == -ECANCELED)
@@ -279,10 +279,10 @@ dora__py_send_loan(struct dora_loan *loan)
     r = dora_loan_send(loan, 0, &err);
 
     while (r == -ETIMEDOUT || r == -EINTR) {
-        if (PyErr_CheckSignals() < 0)
+        if (dora__py_nap(r, &nap) < 0)
             return -1;
         Py_BEGIN_ALLOW_THREADS;
-        r = dora_loan_send(loan, dora__py_nap(&nap), &err);
+        r = dora_loan_send(loan, nap, &err);
         Py_END_ALLOW_THREADS;
     }
     /* Stop came while it waited for room: the message is lost with the queue
