@@ -12,7 +12,11 @@
 
 #define NAME "dora-run/"
 
-/* In the abstract name space, which ends with the socket. */
+/* In the abstract name space, which ends with the socket: a file's name would
+ * outlive a host that is killed, and its path is often longer than an address
+ * may be. The price is that both sides are in one network namespace; the host
+ * knows visitors by their process ids, so they share that of processes anyway.
+ */
 static socklen_t
 address_of(const char *id, struct sockaddr_un *address)
 {
