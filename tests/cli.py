@@ -115,8 +115,8 @@ class Case(unittest.TestCase):
             if file:
                 file.close()
 
-    def await_line(self, process, text):
-        for line in process.stdout:
+    def await_line(self, process, text, stream=None):
+        for line in stream or process.stdout:
             if text in line:
                 return
         self.fail("ended without: " + text)

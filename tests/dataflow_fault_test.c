@@ -5,26 +5,12 @@
 #include "fault.h"
 #include "harness.h"
 
-#include <dirent.h>
 #include <sched.h>
 
 static const char text[] = "nodes:\n"
                            "  - {id: a, path: callback, outputs: [out]}\n"
                            "  - {id: b, path: callback, inputs: {in: a/out}}\n"
                            "  - {id: c, path: shell, args: echo hello}\n";
-
-static unsigned
-entries(const char *path)
-{
-    DIR *directory = opendir(path);
-    unsigned count = 0;
-
-    assert_non_null(directory);
-    while (readdir(directory) != NULL)
-        count++;
-    (void)closedir(directory);
-    return count;
-}
 
 /* 0, or the first negative result; err says what it means. */
 static int

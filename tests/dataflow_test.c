@@ -302,19 +302,6 @@ test_dataflow_two_in_one_process(void **state)
     unload(&one);
 }
 
-static unsigned
-entries(const char *path)
-{
-    DIR *directory = opendir(path);
-    unsigned count = 0;
-
-    assert_non_null(directory);
-    while (readdir(directory) != NULL)
-        count++;
-    (void)closedir(directory);
-    return count;
-}
-
 static void
 run_once(bool freed_while_running)
 {

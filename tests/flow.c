@@ -174,6 +174,20 @@ flow_send_number(struct dora_node *node, int output, uint64_t number)
         fail_msg("%s", err.text);
 }
 
+void *
+flow_send_many(void *arg)
+{
+    struct flow_sender *sender = arg;
+
+    for (uint64_t i = 0; i < sender->count; i++) {
+        sender->result =
+            dora_node_send(sender->node, 0, &i, sizeof i, NULL, 0, NULL);
+        if (sender->result < 0)
+            break;
+    }
+    return NULL;
+}
+
 uint64_t
 flow_next_number(struct dora_node *node)
 {

@@ -62,6 +62,15 @@ void flow_assert_event(struct dora_node *node, enum dora_event_type type,
 void flow_assert_nothing(struct dora_node *node);
 void flow_assert_ended(struct dora_node *node);
 
+/* The body of a thread: sends 0, 1, ..., `count` of them, on the node's first
+ * output; arg: struct flow_sender. */
+struct flow_sender {
+    struct dora_node *node;
+    uint64_t count;
+    int result; /* of the last one */
+};
+void *flow_send_many(void *arg);
+
 /* Instead of flow_begin and what follows it: `nodes` in a row, each with an
  * output "out" of 256 records that goes to the input "in" of the next; the last
  * has none. */

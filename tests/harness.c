@@ -4,6 +4,8 @@
 #include "kind.h"
 #include "node.h"
 
+#include <dirent.h>
+
 const char *libexec;
 static char self[4096];
 
@@ -237,6 +239,19 @@ unload(struct run *run)
     free(run->log.text.text);
     (void)pthread_cond_destroy(&run->log.grown);
     (void)pthread_mutex_destroy(&run->log.lock);
+}
+
+unsigned
+entries(const char *path)
+{
+    DIR *directory = opendir(path);
+    unsigned count = 0;
+
+    assert_non_null(directory);
+    while (readdir(directory) != NULL)
+        count++;
+    (void)closedir(directory);
+    return count;
 }
 
 /* --- callbacks ------------------------------------------------------------ */

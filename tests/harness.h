@@ -51,6 +51,9 @@ void expect_log(struct run *run, const char *text);
 void expect_exit(struct run *run, size_t node, enum dora_exit exit, int code);
 void unload(struct run *run);
 
+/* How many names there are in a directory. */
+unsigned entries(const char *path);
+
 /* --- bodies of callback nodes -------------------------------------------- */
 
 /* dora_node_next, come what signals may. */

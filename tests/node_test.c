@@ -363,40 +363,20 @@ test_node_tiny_timer_bounds_its_backlog(void **state)
     flow_close(&flow, &node);
 }
 
-struct blocked {
-    struct dora_node *node;
-    uint64_t count;
-    int result;
-};
-
-static void *
-send_many(void *arg)
-{
-    struct blocked *blocked = arg;
-
-    for (uint64_t i = 0; i < blocked->count; i++) {
-        blocked->result =
-            dora_node_send(blocked->node, 0, &i, sizeof i, NULL, 0, NULL);
-        if (blocked->result < 0)
-            break;
-    }
-    return NULL;
-}
-
 static void
 test_node_backpressure_loses_nothing(void **state)
 {
     struct flow flow;
     struct dora_node *nodes[2];
-    struct blocked blocked = {.count = 20000};
+    struct flow_sender sender = {.count = 20000};
     struct dora_event event;
     pthread_t thread;
 
     (void)state;
     flow_open_pair(&flow, nodes, 4, FLOW_BACKPRESSURE);
-    blocked.node = nodes[0];
-    assert_int_equal(pthread_create(&thread, NULL, send_many, &blocked), 0);
-    for (uint64_t i = 0; i < blocked.count; i++) {
+    sender.node = nodes[0];
+    assert_int_equal(pthread_create(&thread, NULL, flow_send_many, &sender), 0);
+    for (uint64_t i = 0; i < sender.count; i++) {
         uint64_t number;
 
         assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
@@ -444,7 +424,7 @@ test_node_waits_for_memory(void **state)
 {
     struct flow flow;
     struct dora_node *nodes[2];
-    struct blocked blocked = {.count = 5000};
+    struct flow_sender sender = {.count = 5000};
     struct dora_event event, last = {.type = 0};
     pthread_t thread;
 
@@ -456,9 +436,9 @@ test_node_waits_for_memory(void **state)
     flow_make(&flow);
     flow_open(&flow, nodes);
     /* Held values of a record limit of 4 would be copied out at 2. */
-    blocked.node = nodes[0];
-    assert_int_equal(pthread_create(&thread, NULL, send_many, &blocked), 0);
-    for (uint64_t i = 0; i < blocked.count; i++) {
+    sender.node = nodes[0];
+    assert_int_equal(pthread_create(&thread, NULL, flow_send_many, &sender), 0);
+    for (uint64_t i = 0; i < sender.count; i++) {
         assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
         assert_memory_equal(event.data, &i, sizeof i);
         dora_sample_unref(last.sample);
@@ -466,7 +446,7 @@ test_node_waits_for_memory(void **state)
     }
     dora_sample_unref(last.sample);
     pthread_join(thread, NULL);
-    assert_int_equal(blocked.result, 0);
+    assert_int_equal(sender.result, 0);
     flow_close(&flow, nodes);
 }
 

@@ -44,26 +44,6 @@ test_plane_tells_who_failed_once(void **state)
     flow_close(&flow, nodes);
 }
 
-struct blocked {
-    struct dora_node *node;
-    uint64_t count;
-    int result;
-};
-
-static void *
-send_many(void *arg)
-{
-    struct blocked *blocked = arg;
-
-    for (uint64_t i = 0; i < blocked->count; i++) {
-        blocked->result =
-            dora_node_send(blocked->node, 0, &i, sizeof i, NULL, 0, NULL);
-        if (blocked->result < 0)
-            break;
-    }
-    return NULL;
-}
-
 static void
 test_plane_blocked_send_ends(void **state)
 {
@@ -71,12 +51,13 @@ test_plane_blocked_send_ends(void **state)
     for (unsigned way = 0; way < 3; way++) {
         struct flow flow;
         struct dora_node *nodes[2];
-        struct blocked blocked = {.count = 3};
+        struct flow_sender sender = {.count = 3};
         pthread_t thread;
 
         flow_open_pair(&flow, nodes, 2, FLOW_BACKPRESSURE);
-        blocked.node = nodes[0];
-        assert_int_equal(pthread_create(&thread, NULL, send_many, &blocked), 0);
+        sender.node = nodes[0];
+        assert_int_equal(pthread_create(&thread, NULL, flow_send_many, &sender),
+                         0);
         while (flow_counts(&flow, 0).queued < 2)
             sched_yield();
         if (way == 0)
@@ -88,7 +69,7 @@ test_plane_blocked_send_ends(void **state)
                    -EAGAIN)
                 sched_yield();
         pthread_join(thread, NULL);
-        assert_int_equal(blocked.result, way == 0 ? -ECANCELED : 0);
+        assert_int_equal(sender.result, way == 0 ? -ECANCELED : 0);
         flow_close(&flow, nodes);
     }
 }
