@@ -178,11 +178,12 @@ struct dora_dataflow {
     int64_t finish_grace_ns;  /* NEVER: off */
     int64_t term_at, press_at, kill_at, abandon_at; /* deadlines, or NEVER */
     unsigned presses; /* how often guests were pressed */
-    int64_t flush_at, retry_at, finish_at, notice_at, listen_at;
+    int64_t flush_at, retry_at, listen_at;
+    int64_t finish_at, notice_at; /* by the dataflow's time */
     uint64_t finish_progress; /* messages delivered when finish_at was set */
     bool has_terminal;        /* for the debugger of a node */
-    int64_t health_at;        /* the next look at who may hang */
-    int64_t looked_at;        /* the last one */
+    int64_t health_at; /* the next look at who may hang; the dataflow's time */
+    int64_t looked_at; /* the last one */
 
     /* Under the lock. */
     pthread_mutex_t lock;
@@ -343,7 +344,7 @@ void dora__finish_end(struct dora_dataflow *flow);
 /* --- health.c ------------------------------------------------------------ */
 
 /* Looks who hangs, and sets health_at while anybody is to be looked at. */
-void dora__health_look(struct dora_dataflow *flow, int64_t now);
+void dora__health_look(struct dora_dataflow *flow);
 
 /* --- load.c -------------------------------------------------------------- */
 

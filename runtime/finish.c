@@ -54,7 +54,7 @@ finish_grace(const struct dora_dataflow *flow)
 static int64_t
 finish_deadline(const struct dora_dataflow *flow)
 {
-    return dora__after(dora__now(), finish_grace(flow));
+    return dora__after(dora__plane_time(&flow->plane), finish_grace(flow));
 }
 
 void

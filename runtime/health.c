@@ -78,8 +78,7 @@ look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t passed)
         return;
     }
     dora__plane_pulse(&flow->plane, member->number, &pulse);
-    if (pulse.waits || flow->has_terminal || pulse.beats != member->beats ||
-        member->idle_ns < 0)
+    if (pulse.waits || pulse.beats != member->beats || member->idle_ns < 0)
         member->idle_ns = 0;
     else
         member->idle_ns += passed;
@@ -89,9 +88,9 @@ look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t passed)
 }
 
 void
-dora__health_look(struct dora_dataflow *flow, int64_t now)
+dora__health_look(struct dora_dataflow *flow)
 {
-    int64_t period = period_of(flow);
+    int64_t now = dora__plane_time(&flow->plane), period = period_of(flow);
     int64_t passed = now - flow->looked_at;
 
     flow->health_at = DORA__NEVER;

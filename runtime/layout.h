@@ -203,19 +203,20 @@ struct dora__control {
     uint32_t node_count, output_count, edge_count, record_count;
     uint64_t nodes_at, outputs_at, edges_at, records_at, failures_at;
     uint64_t id, descriptor; /* texts */
-    uint8_t zero1[16];
-    _Atomic uint32_t state;  /* enum dora__flow_state */
-    _Atomic uint32_t opened; /* the barrier was */
+    uint8_t zero1[8];
+    _Atomic int64_t paused_ns; /* by all debuggers that have gone on */
+    _Atomic uint32_t state;    /* enum dora__flow_state */
+    _Atomic uint32_t opened;   /* the barrier was */
     _Atomic int64_t started_at, started_utc;
     _Atomic uint32_t active;     /* nodes attached and not closed */
     _Atomic uint32_t sleepers;   /* of them, in a wait: about */
     _Atomic uint32_t echo_waits; /* the host, for room on an edge */
     _Atomic uint32_t
-        debugger; /* whose turn it is, see terminal.c; 0: nobody's */
-    _Atomic int64_t paused_at; /* since when timers stand still; 0: they run */
-    _Atomic uint32_t terminal; /* the host's answer to `debugger` */
-    _Atomic uint32_t turns;    /* of debuggers, so far */
-    uint8_t zero2[8];
+        debugger;          /* whose turn it is, see terminal.c; 0: nobody's */
+    _Atomic int64_t clock; /* see terminal.h */
+    _Atomic uint32_t terminal;        /* the host's answer to `debugger` */
+    _Atomic uint32_t turns;           /* of debuggers, so far */
+    _Atomic int64_t resumed_at;       /* when the last of them went on */
     char culprit[DORA__FAILURE_SIZE]; /* written once, before FAILED */
 };
 _Static_assert(offsetof(struct dora__control, state) == 128, "format 1");

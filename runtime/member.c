@@ -278,7 +278,8 @@ dora__member_start(struct dora_dataflow *flow, struct dora__member *member)
                                              : start_process(flow, member);
 
     if (code == 0) {
-        dora__restarts_started(&member->restarts, dora__now());
+        dora__restarts_started(&member->restarts,
+                               dora__plane_time(&flow->plane));
         dora__member_set_phase(flow, member, DORA_NODE_STARTING);
         return 0;
     }
@@ -325,20 +326,20 @@ static bool
 plan_restart(struct dora_dataflow *flow, struct dora__member *member,
              bool failed)
 {
-    int64_t now = dora__now(), delay = 0;
+    int64_t delay = 0;
 
     if (flow->stopping || member->is_callback || member->held ||
         dora__member_unfed(flow, member))
         return false;
-    if (!dora__restarts_decide(&member->restarts, member->node, failed, now,
-                               &delay)) {
+    if (!dora__restarts_decide(&member->restarts, member->node, failed,
+                               dora__plane_time(&flow->plane), &delay)) {
         if (member->restarts.gave_up)
             dora__flow_say(flow, DORA_LEVEL_ERROR, member,
                            "max restarts (%u) exceeded, giving up",
                            member->node->max_restarts);
         return false;
     }
-    member->not_before = dora__after(now, delay);
+    member->not_before = dora__after(dora__now(), delay);
     dora__flow_say(flow, DORA_LEVEL_WARN, member,
                    "%s; starting it again in %.3g s (restart %u)",
                    member->failure.text, (double)delay / DORA__SECOND,

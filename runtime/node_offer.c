@@ -51,7 +51,7 @@ tick_time(const struct dora_node *node, const struct dora__edge *edge,
                                                     memory_order_relaxed),
                                &time))
         return INT64_MAX;
-    return time;
+    return dora__flow_moment(node->control, time);
 }
 
 /* --- offers -------------------------------------------------------------- */
@@ -61,13 +61,13 @@ offer_tick(struct dora_node *node, uint32_t number, int64_t now,
            struct dora__offer *offer, int64_t *deadline)
 {
     struct dora__edge *edge = node->ins[number].edge;
-    uint64_t due = ticks_due(node, edge, dora__timer_now(node->control, now));
+    uint64_t due = ticks_due(node, edge, dora__flow_time(node->control, now));
     uint64_t next = dora__next_tick(edge);
 
     if (due <= next) {
         if (atomic_load_explicit(&node->control->opened,
                                  memory_order_relaxed) &&
-            dora__timer_now(node->control, INT64_MAX) == INT64_MAX)
+            !dora__flow_stands(node->control))
             bring_forward(deadline, tick_time(node, edge, next));
         return;
     }
@@ -118,20 +118,22 @@ restart_due(struct dora_node *node, struct dora__in *in)
 }
 
 static void
-offer_timeout(struct dora__in *in, uint32_t number, int64_t now,
-              struct dora__offer *offer, int64_t *deadline)
+offer_timeout(struct dora__control *control, struct dora__in *in,
+              uint32_t number, int64_t now, struct dora__offer *offer,
+              int64_t *deadline)
 {
-    int64_t due;
+    int64_t due, moment;
 
     if (in->edge->timeout_ns == 0 || in->last_time == 0 || in->broken)
         return;
     if (__builtin_add_overflow(in->last_time, in->edge->timeout_ns, &due))
         return;
-    if (now < due)
-        bring_forward(deadline, due);
-    else
+    moment = dora__flow_moment(control, due);
+    if (dora__flow_time(control, now) >= due)
         *offer = (struct dora__offer){
-            .what = DORA__TIMED_OUT, .in = number, .time = due};
+            .what = DORA__TIMED_OUT, .in = number, .time = moment};
+    else if (!dora__flow_stands(control))
+        bring_forward(deadline, moment);
 }
 
 static void
@@ -157,7 +159,7 @@ offer_message(struct dora_node *node, uint32_t number, int64_t now,
                                       .in = number,
                                       .time = (int64_t)in->front.time};
     } else if (state == DORA__EDGE_OPEN) {
-        offer_timeout(in, number, now, offer, deadline);
+        offer_timeout(node->control, in, number, now, offer, deadline);
     } else if (!in->closed_told) {
         *offer = (struct dora__offer){
             .what = DORA__CLOSED,
@@ -352,7 +354,8 @@ dora_node_queued(struct dora_node *node)
         const struct dora__edge *edge = node->ins[i].edge;
 
         if (edge->kind == DORA__EDGE_TIMER) {
-            uint64_t due = ticks_due(node, edge, now),
+            uint64_t due = ticks_due(node, edge,
+                                     dora__flow_time(node->control, now)),
                      next = dora__next_tick(edge);
             uint64_t waiting = due > next ? due - next : 0;
 

@@ -94,7 +94,7 @@ struct dora__in {
     uint32_t restarts_told;
     uint32_t held, held_limit; /* samples; above it small ones are copied */
     bool closed_told, broken, has_backlog;
-    int64_t last_time;             /* of the last message, for input_timeout */
+    int64_t last_time; /* of the last message, for input_timeout; terminal.h */
     uint64_t backlog[DORA__RINGS]; /* tails when STOP was told */
 };
 

@@ -18,6 +18,7 @@
  *
  * All of this runs under the receive lock. */
 #include "node_private.h"
+#include "terminal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,7 @@ tell_message(struct dora_node *node, uint32_t number, struct dora_event *event)
     struct dora_sample *sample = dora__sample_new(node);
     const struct dora__record *record =
         dora__record_of(node->control, in->front.record);
+    int64_t sent;
 
     if (sample == NULL)
         return -ENOMEM;
@@ -60,10 +62,10 @@ tell_message(struct dora_node *node, uint32_t number, struct dora_event *event)
         return 0;
     }
     begin_event(node, DORA_EVENT_INPUT, in, event);
-    in->last_time =
-        (int64_t)atomic_load_explicit(&record->time, memory_order_relaxed);
-    event->sent_ns = in->last_time + atomic_load_explicit(&record->to_utc,
-                                                          memory_order_relaxed);
+    sent = (int64_t)atomic_load_explicit(&record->time, memory_order_relaxed);
+    in->last_time = dora__flow_time(node->control, sent);
+    event->sent_ns =
+        sent + atomic_load_explicit(&record->to_utc, memory_order_relaxed);
     event->value = atomic_load_explicit(&record->value, memory_order_relaxed);
     dora__sample_fill(node, sample, number, in->front.record);
     event->sample = sample;
@@ -83,9 +85,10 @@ tell_tick(struct dora_node *node, uint32_t number, struct dora_event *event)
 
     begin_event(node, DORA_EVENT_INPUT, in, event);
     event->value = DORA_VALUE_NULL;
-    event->sent_ns = atomic_load_explicit(&node->control->started_utc,
-                                          memory_order_relaxed) +
-                     (int64_t)tick * in->edge->period_ns;
+    event->sent_ns = dora__flow_moment(
+        node->control, atomic_load_explicit(&node->control->started_utc,
+                                            memory_order_relaxed) +
+                           (int64_t)tick * in->edge->period_ns);
     atomic_store_explicit(&in->edge->head[DORA__ORDINARY], (tick + 1) << 1,
                           memory_order_relaxed);
     count_shown(in->edge);

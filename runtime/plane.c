@@ -16,6 +16,7 @@
 #include "layout.h"
 #include "plan.h"
 #include "segment.h"
+#include "terminal.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -404,7 +405,7 @@ dora__plane_open(struct dora__plane *plane)
 
     if (dora__plane_state(plane) != DORA__FLOW_WAITING)
         return;
-    now = dora__now();
+    now = dora__flow_time(control, dora__now());
     atomic_store_explicit(&control->started_at, now, memory_order_relaxed);
     atomic_store_explicit(&control->started_utc, now + dora__utc_offset(),
                           memory_order_relaxed);

@@ -137,4 +137,9 @@ void dora__plane_lend_terminal(struct dora__plane *plane, uint32_t turn,
 /* The node is dead. Whether its debugger had or wanted it. */
 bool dora__plane_take_back_terminal(struct dora__plane *plane, uint32_t node);
 
+/* The dataflow's time, which stands still while a debugger has the terminal. */
+int64_t dora__plane_time(const struct dora__plane *plane);
+/* When it will be `time`; INT64_MAX: it stands still. */
+int64_t dora__plane_moment(const struct dora__plane *plane, int64_t time);
+
 #endif

@@ -54,7 +54,7 @@ count_ticks(struct dora__control *control, const struct dora__edge *edge,
                                             memory_order_relaxed);
     int64_t started =
         atomic_load_explicit(&control->started_at, memory_order_relaxed);
-    int64_t now = dora__timer_now(control, dora__now());
+    int64_t now = dora__flow_time(control, dora__now());
 
     if (atomic_load_explicit(&edge->state, memory_order_acquire) ==
         DORA__EDGE_REMOVED)

@@ -19,6 +19,7 @@
 #include "layout.h"
 #include "plane_remains.h"
 #include "ring.h"
+#include "terminal.h"
 
 #include <string.h>
 
@@ -341,12 +342,13 @@ empty_edge(struct dora__control *control, struct dora__edge *edge,
 }
 
 static void
-stop_timer(struct dora__edge *edge)
+stop_timer(struct dora__control *control, struct dora__edge *edge)
 {
     if (atomic_load_explicit(&edge->state, memory_order_relaxed) ==
         DORA__EDGE_REMOVED)
         return;
-    atomic_store_explicit(&edge->closed_time, dora__now(),
+    atomic_store_explicit(&edge->closed_time,
+                          dora__flow_time(control, dora__now()),
                           memory_order_relaxed);
     atomic_store_explicit(&edge->state, DORA__EDGE_REMOVED,
                           memory_order_release);
@@ -358,7 +360,7 @@ bury_consumer(struct dora__control *control, struct dora__edge *edge,
 {
     if (edge->output == (uint32_t)DORA__NONE) {
         if (death == DORA__DEATH_FINAL)
-            stop_timer(edge);
+            stop_timer(control, edge);
         return 0;
     }
     if (atomic_load_explicit(&edge->state, memory_order_relaxed) ==

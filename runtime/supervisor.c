@@ -35,7 +35,7 @@ open_barrier(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++)
         if (flow->members[i].joined)
             dora__member_set_phase(flow, &flow->members[i], DORA_NODE_RUNNING);
-    dora__health_look(flow, flow->started_at);
+    dora__health_look(flow);
 }
 
 /* Notes who has joined; opens the barrier with the last of them. */
@@ -321,10 +321,18 @@ dora__supervisor_watch(struct dora_dataflow *flow, int fd,
 static int64_t
 next_deadline(const struct dora_dataflow *flow)
 {
-    const int64_t all[] = {flow->term_at,    flow->press_at,  flow->kill_at,
-                           flow->abandon_at, flow->flush_at,  flow->retry_at,
-                           flow->finish_at,  flow->notice_at, flow->listen_at,
-                           flow->health_at};
+    const int64_t all[] = {
+        flow->term_at,
+        flow->press_at,
+        flow->kill_at,
+        flow->abandon_at,
+        flow->flush_at,
+        flow->retry_at,
+        flow->listen_at,
+        dora__plane_moment(&flow->plane, flow->finish_at),
+        dora__plane_moment(&flow->plane, flow->notice_at),
+        dora__plane_moment(&flow->plane, flow->health_at),
+    };
     int64_t next = DORA__NEVER;
 
     for (size_t i = 0; i < DORA_COUNT(all); i++)
@@ -337,16 +345,17 @@ next_deadline(const struct dora_dataflow *flow)
 static bool
 meet_deadlines(struct dora_dataflow *flow, int64_t now)
 {
+    int64_t time = dora__plane_time(&flow->plane);
     bool moved = now >= flow->term_at || now >= flow->kill_at ||
                  now >= flow->abandon_at || now >= flow->retry_at ||
-                 now >= flow->finish_at || now >= flow->health_at;
+                 time >= flow->finish_at || time >= flow->health_at;
 
     dora__ladder_climb(flow, now);
-    if (now >= flow->finish_at)
+    if (time >= flow->finish_at)
         dora__finish_end(flow);
-    if (now >= flow->health_at)
-        dora__health_look(flow, now);
-    if (now >= flow->notice_at) {
+    if (time >= flow->health_at)
+        dora__health_look(flow);
+    if (time >= flow->notice_at) {
         flow->notice_at = DORA__NEVER;
         if (!flow->opened && !flow->stopping)
             name_the_awaited(flow);

@@ -3,7 +3,8 @@
  *   1. A turn is a number and the node's; `debugger` holds the one that is on,
  *      and who finds his own in `terminal` has the terminal. No two turns of
  *      one node are the same word: the host may still be busy with the last.
- *   2. Timers go on where they stood: their grid is moved by what passed. */
+ *   2. The clock is stopped by who has the terminal, and by nobody else started
+ *      again but by the host in a dead one's name. */
 #include "terminal.h"
 
 #include "bell.h"
@@ -29,30 +30,29 @@ new_turn(struct dora__control *control, uint32_t node)
 }
 
 static void
-pause_timers(struct dora__control *control)
+stop_clock(struct dora__control *control)
 {
-    int64_t none = 0;
+    int64_t clock = atomic_load_explicit(&control->clock, memory_order_relaxed);
 
-    (void)atomic_compare_exchange_strong_explicit(
-        &control->paused_at, &none, dora__now(), memory_order_relaxed,
-        memory_order_relaxed);
+    if (clock >= 0)
+        (void)atomic_compare_exchange_strong_explicit(
+            &control->clock, &clock, ~(dora__now() - clock),
+            memory_order_relaxed, memory_order_relaxed);
 }
 
 static void
-resume_timers(struct dora__control *control)
+start_clock(struct dora__control *control)
 {
-    int64_t paused =
-        atomic_load_explicit(&control->paused_at, memory_order_relaxed);
-    int64_t passed = dora__now() - paused;
+    int64_t clock = atomic_load_explicit(&control->clock, memory_order_relaxed);
+    int64_t now = dora__now();
 
-    if (paused == 0)
+    if (clock >= 0)
         return;
-    atomic_fetch_add_explicit(&control->started_at, passed,
-                              memory_order_relaxed);
-    atomic_fetch_add_explicit(&control->started_utc, passed,
-                              memory_order_relaxed);
-    /* Pairs with dora__timer_now. */
-    atomic_store_explicit(&control->paused_at, 0, memory_order_release);
+    atomic_store_explicit(&control->resumed_at, now, memory_order_relaxed);
+    atomic_store_explicit(&control->paused_ns, now - ~clock,
+                          memory_order_relaxed);
+    /* Pairs with dora__flow_time. */
+    atomic_store_explicit(&control->clock, now - ~clock, memory_order_release);
     for (uint32_t node = 0; node < control->node_count; node++)
         dora__bell_ring_always(&dora__node_of(control, node)->bell);
 }
@@ -105,7 +105,7 @@ dora__terminal_take(struct dora__control *control, uint32_t node,
         result = dora__futex_wait(&control->terminal, answer, deadline);
     }
     if (result == 0)
-        pause_timers(control);
+        stop_clock(control);
     return result;
 }
 
@@ -117,7 +117,7 @@ dora__terminal_return(struct dora__control *control, uint32_t node)
 
     if (!is_of(turn, node))
         return false;
-    resume_timers(control);
+    start_clock(control);
     atomic_store_explicit(&control->debugger, 0, memory_order_release);
     dora__futex_wake(&control->debugger);
     return true;
@@ -149,4 +149,18 @@ bool
 dora__plane_take_back_terminal(struct dora__plane *plane, uint32_t node)
 {
     return dora__terminal_return(plane->control, node);
+}
+
+int64_t
+dora__plane_time(const struct dora__plane *plane)
+{
+    return dora__flow_time(plane->control, dora__now());
+}
+
+int64_t
+dora__plane_moment(const struct dora__plane *plane, int64_t time)
+{
+    return dora__flow_stands(plane->control)
+               ? INT64_MAX
+               : dora__flow_moment(plane->control, time);
 }

@@ -1,5 +1,5 @@
-/* terminal_test.c - one node at a time has the terminal, and timers stand still
- * meanwhile. The host's answers are given by hand. */
+/* terminal_test.c - one node at a time has the terminal, and the dataflow's
+ * time stands still meanwhile. The host's answers are given by hand. */
 #include "flow.h"
 #include "layout.h"
 #include "terminal.h"
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MILLISECOND = 1000000 };
@@ -74,6 +75,61 @@ test_terminal_timers_stand_still(void **state)
     flow_close(&flow, nodes);
 }
 
+/* The producer is not late because somebody thinks; nor is it any later than it
+ * was before. */
+static void
+test_terminal_input_timeouts_stand_still(void **state)
+{
+    struct flow flow;
+    struct dora_node *nodes[2];
+    struct dora_event event;
+
+    (void)state;
+    (void)alarm(30);
+    flow_plan_row(&flow, 2, 1 << 20, 10, FLOW_TWO_RINGS);
+    flow.inputs[0].timeout_ns = 200 * MILLISECOND;
+    flow_make(&flow);
+    flow_open(&flow, nodes);
+    flow_send_number(nodes[0], 0, 1);
+    (void)take(&flow, nodes, 0);
+    assert_int_equal(flow_next_number(nodes[1]), 1);
+    assert_int_equal(dora_node_next(nodes[1], 250 * MILLISECOND, &event), 0);
+    dora__node_return_terminal(nodes[0]);
+    assert_int_equal(dora_node_next(nodes[1], 0, &event), 0);
+    assert_int_equal(dora_node_next(nodes[1], -1, &event), 1);
+    assert_int_equal(event.type, DORA_EVENT_INPUT_CLOSED);
+    flow_close(&flow, nodes);
+}
+
+static void
+test_terminal_time_stands_still(void **state)
+{
+    const struct timespec moment = {.tv_nsec = MILLISECOND};
+    struct flow flow;
+    struct dora_node *nodes[2];
+    int64_t stands, real = dora__now(), time;
+
+    (void)state;
+    open_flow(&flow, nodes);
+    time = dora__plane_time(&flow.plane);
+    assert_true(time >= real);
+    for (int i = 0; i < 2; i++) {
+        (void)take(&flow, nodes, 0);
+        stands = dora__plane_time(&flow.plane);
+        assert_true(stands >= time);
+        (void)nanosleep(&moment, NULL);
+        assert_true(dora__plane_time(&flow.plane) == stands);
+        assert_true(dora__plane_moment(&flow.plane, stands) == INT64_MAX);
+        real = dora__now();
+        dora__node_return_terminal(nodes[0]);
+        time = dora__plane_time(&flow.plane);
+        assert_true(time >= stands && time - stands <= dora__now() - real);
+        assert_true(dora__plane_moment(&flow.plane, stands) >= real);
+        assert_true(dora__plane_moment(&flow.plane, INT64_MAX) == INT64_MAX);
+    }
+    flow_close(&flow, nodes);
+}
+
 static void
 test_terminal_is_one_nodes_at_a_time(void **state)
 {
@@ -131,7 +187,7 @@ test_terminal_may_not_be_there(void **state)
                               false);
     assert_int_equal(dora__node_take_terminal(nodes[0], 0), -ENOTTY);
     assert_int_equal(dora__plane_debugger(&flow.plane), 0);
-    assert_int_equal(dora__timer_now(flow.plane.control, 5), 5);
+    assert_false(dora__flow_stands(flow.plane.control));
     flow_close(&flow, nodes);
 }
 
@@ -172,6 +228,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terminal_timers_stand_still),
+        cmocka_unit_test(test_terminal_input_timeouts_stand_still),
+        cmocka_unit_test(test_terminal_time_stands_still),
         cmocka_unit_test(test_terminal_is_one_nodes_at_a_time),
         cmocka_unit_test(test_terminal_is_lent_for_one_turn),
         cmocka_unit_test(test_terminal_may_not_be_there),

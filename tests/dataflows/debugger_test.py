@@ -199,6 +199,33 @@ class Debugger(FlowTest):
         burst = [t for t in times if begun + 0.9 <= t < begun + 1.3]
         self.assertLess(len(burst), 25)  # 20 are due, 50 were missed
 
+    def test_nobody_is_late(self):
+        """Who sends by a timer is not taken for silent, nor who thinks for hung."""
+        terminal = self.sit({
+            "node": Node(STOPS, inputs=TIMER, health_check_timeout=1),
+            "sender": Node("""
+                from dora import Node
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT":
+                        node.send_output("x", b"1")
+            """, inputs=TIMER, outputs=["x"]),
+            "receiver": Node("""
+                from dora import Node
+                for event in Node():
+                    if event["type"] != "INPUT":
+                        print(event["type"])
+            """, inputs={"x": {"source": "sender/x", "input_timeout": 1}}),
+        })
+        terminal.expect("(node) ")
+        terminal.type("import time; time.sleep(2.5)")
+        terminal.expect("(node) ")
+        terminal.type("c")
+        terminal.expect("went on")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.end()
+        self.assertEqual(self.records("receiver"), ["STOP"], terminal.text)
+
     def test_two_want_it(self):
         """One after the other."""
         script = """
