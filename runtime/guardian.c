@@ -7,8 +7,8 @@
  *      descendant in rounds until none is left. It is a subreaper, so whatever
  *      a node forked and forgot is, sooner or later, its own child.
  *   2. Processes it started do not outlive it: they ask for SIGKILL at its
- *      death. That request is tied to the thread that forked, therefore it has
- *      only one.
+ *      death (guardian_start.c). That request is tied to the thread that
+ *      forked, therefore it has only one.
  *   3. Each end of a node is reported once, after the process is reaped.
  *
  * It is a program of its own, not a thread of the host: a subreaper host would
@@ -17,24 +17,21 @@
  *
  * It sits in a process group of its own and ignores the signals a terminal or
  * a person sends: how a dataflow stops is for its host to decide. */
-#include "guardian_protocol.h"
+#include "guardian_start.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,24 +49,6 @@ struct guardian {
     bool detached; /* the host is gone: nobody to report to */
 };
 
-/* A spawn request, mapped and checked. Strings point into the mapping. */
-struct launch {
-    void *map;
-    size_t size;
-    const struct dora__spawn_header *header;
-    const uint32_t *cpus;
-    char *program, *directory;
-    char **argv, **env; /* one array of pointers holds both */
-};
-
-/* What a child says before it executes: one of these per complaint. */
-struct complaint {
-    uint32_t step;
-    int32_t code;
-};
-
-enum { FIRST_SAFE_FD = 3 + DORA__GUARDIAN_MAX_FDS };
-
 /* --- talking ------------------------------------------------------------ */
 
 static void
@@ -84,179 +63,6 @@ report(struct guardian *g, const struct dora__report *message)
         g->detached = true;
         return;
     }
-}
-
-static void
-report_failed(struct guardian *g, uint32_t node, uint32_t step, int code)
-{
-    report(g, &(struct dora__report){.type = DORA__REPORT_FAILED,
-                                     .node = node,
-                                     .step = step,
-                                     .code = code});
-}
-
-/* --- reading a spawn request --------------------------------------------- */
-
-/* The terminated string at *at, and moves on; NULL past the end. */
-static char *
-next_string(char **at, const char *end)
-{
-    char *text = *at;
-    char *stop = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
-
-    if (stop == NULL)
-        return NULL;
-    *at = stop + 1;
-    return text;
-}
-
-static bool
-read_strings(struct launch *l, char *at, const char *end)
-{
-    uint32_t args = l->header->arg_count, envs = l->header->env_count;
-
-    l->program = next_string(&at, end);
-    l->directory = next_string(&at, end);
-    for (uint32_t i = 0; i < args; i++)
-        l->argv[i] = next_string(&at, end);
-    for (uint32_t i = 0; i < envs; i++)
-        l->env[i] = next_string(&at, end);
-    /* Strings lie one after the other: if the last is there, all are. */
-    return at == end && l->directory != NULL;
-}
-
-static int
-open_launch(int fd, struct launch *l)
-{
-    struct stat info;
-    char *bytes;
-    size_t counts, at;
-
-    if (fstat(fd, &info) < 0)
-        return errno;
-    l->size = (size_t)info.st_size;
-    if (l->size < sizeof *l->header)
-        return EBADMSG;
-    l->map = mmap(NULL, l->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    if (l->map == MAP_FAILED) {
-        l->map = NULL;
-        return errno;
-    }
-    bytes = l->map;
-    l->header = l->map;
-    at = sizeof *l->header + (size_t)l->header->cpu_count * sizeof(uint32_t);
-    counts = (size_t)l->header->arg_count + l->header->env_count;
-    if (l->header->size != l->size || at > l->size || counts > l->size)
-        return EBADMSG;
-    l->cpus = (const uint32_t *)(const void *)(bytes + sizeof *l->header);
-    l->argv = calloc(counts + 2, sizeof *l->argv);
-    if (l->argv == NULL)
-        return ENOMEM;
-    l->env = l->argv + l->header->arg_count + 1;
-    return read_strings(l, bytes + at, bytes + l->size) ? 0 : EBADMSG;
-}
-
-static void
-close_launch(struct launch *l)
-{
-    free(l->argv);
-    if (l->map != NULL)
-        (void)munmap(l->map, l->size);
-}
-
-/* --- in the child -------------------------------------------------------- */
-
-static void
-complain(int pipe, uint32_t step, int code)
-{
-    struct complaint c = {.step = step, .code = code};
-
-    while (write(pipe, &c, sizeof c) < 0 && errno == EINTR)
-        continue;
-}
-
-static void
-fail_child(int pipe, uint32_t step)
-{
-    complain(pipe, step, errno);
-    _exit(127);
-}
-
-static void
-default_signals(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++)
-        (void)sigaction(number, &action, NULL); /* some cannot be: fine */
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* Descriptors 0, 1, 2 and the given ones from 3 up; nothing else. They are
- * first moved out of the way of each other. */
-static int
-place_descriptors(int *fds, size_t count)
-{
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    if (null < 0 || dup2(null, 0) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIRST_SAFE_FD + 1);
-        if (fds[i] < 0)
-            return -1;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (dup2(fds[i], (int)i + 1) < 0)
-            return -1;
-    return 0;
-}
-
-static void
-set_affinity(const struct launch *l, int pipe)
-{
-    cpu_set_t set;
-
-    if (l->header->cpu_count == 0)
-        return;
-    CPU_ZERO(&set);
-    for (uint32_t i = 0; i < l->header->cpu_count; i++)
-        if (l->cpus[i] < CPU_SETSIZE)
-            CPU_SET(l->cpus[i], &set);
-    if (sched_setaffinity(0, sizeof set, &set) < 0)
-        complain(pipe, DORA__STEP_AFFINITY, errno);
-}
-
-/* `fds`: stdout, stderr, and what becomes 3, 4, ... The complaint pipe moves
- * above them all and closes itself when the program is executed. */
-static void
-run_child(const struct launch *l, int *fds, size_t count, int pipe,
-          pid_t guardian)
-{
-    int last = (int)count + 1;
-    int moved = fcntl(pipe, F_DUPFD_CLOEXEC, FIRST_SAFE_FD);
-
-    if (moved < 0)
-        fail_child(pipe, DORA__STEP_PREPARE);
-    pipe = moved;
-    if (setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        fail_child(pipe, DORA__STEP_PREPARE);
-    if (getppid() != guardian)
-        _exit(127);
-    default_signals();
-    if (place_descriptors(fds, count) < 0)
-        fail_child(pipe, DORA__STEP_PREPARE);
-    /* Everything of ours is close-on-exec as well, so an old kernel without
-     * close_range leaks nothing. */
-    (void)syscall(SYS_close_range, last, pipe - 1, 0);
-    (void)syscall(SYS_close_range, pipe + 1, ~0U, 0);
-    if (chdir(l->directory) < 0)
-        fail_child(pipe, DORA__STEP_DIRECTORY);
-    set_affinity(l, pipe);
-    execve(l->program, l->argv, l->env);
-    fail_child(pipe, DORA__STEP_EXECUTE);
 }
 
 /* --- starting ------------------------------------------------------------ */
@@ -277,81 +83,18 @@ reserve_child(struct guardian *g)
     return true;
 }
 
-/* Waits until the child executes or gives up: the pipe's other end goes with
- * either. 0, or the fatal step; *code is an errno and *warning a step. */
-static uint32_t
-hear_child(int pipe, int *code, uint32_t *warning, int *warning_code)
-{
-    struct complaint c;
-    ssize_t n;
-
-    while ((n = read(pipe, &c, sizeof c)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n != sizeof c)
-            break;
-        if (c.step != DORA__STEP_AFFINITY) {
-            *code = c.code;
-            return c.step;
-        }
-        *warning = c.step;
-        *warning_code = c.code;
-    }
-    return DORA__STEP_NONE;
-}
-
 static void
-start(struct guardian *g, uint32_t node, const struct launch *l, int *fds,
-      size_t count)
+spawn(struct guardian *g, uint32_t node, int *fds, size_t count)
 {
-    struct dora__report done = {.type = DORA__REPORT_SPAWNED, .node = node};
-    pid_t guardian = getpid(), pid;
-    int ends[2], code = 0;
-    uint32_t step;
+    struct dora__report done = {
+        .type = DORA__REPORT_FAILED, .step = DORA__STEP_FORK, .code = ENOMEM};
 
-    if (!reserve_child(g)) {
-        report_failed(g, node, DORA__STEP_FORK, ENOMEM);
-        return;
-    }
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        report_failed(g, node, DORA__STEP_FORK, errno);
-        return;
-    }
-    pid = fork();
-    if (pid == 0)
-        run_child(l, fds, count, ends[1], guardian);
-    code = errno;
-    (void)close(ends[1]);
-    if (pid < 0) {
-        (void)close(ends[0]);
-        report_failed(g, node, DORA__STEP_FORK, code);
-        return;
-    }
-    step = hear_child(ends[0], &code, &done.step, &done.code);
-    (void)close(ends[0]);
-    if (step != DORA__STEP_NONE) {
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            continue;
-        report_failed(g, node, step, code);
-        return;
-    }
-    g->children[g->child_count++] = (struct child){node, pid};
-    done.pid = pid;
+    if (reserve_child(g))
+        dora__guardian_start(fds, count, &done);
+    if (done.type == DORA__REPORT_SPAWNED)
+        g->children[g->child_count++] = (struct child){node, done.pid};
+    done.node = node;
     report(g, &done);
-}
-
-static void
-spawn(struct guardian *g, const struct dora__request *request, int *fds,
-      size_t count)
-{
-    struct launch launch = {0};
-    int code = count < 3 ? EBADMSG : open_launch(fds[0], &launch);
-
-    if (code != 0)
-        report_failed(g, request->node, DORA__STEP_MESSAGE, code);
-    else
-        start(g, request->node, &launch, fds + 1, count - 1);
-    close_launch(&launch);
 }
 
 static void
@@ -395,7 +138,7 @@ serve(struct guardian *g)
         memcpy(fds, CMSG_DATA(c), count * sizeof *fds);
     }
     if (request.type == DORA__REQUEST_SPAWN)
-        spawn(g, &request, fds, count);
+        spawn(g, request.node, fds, count);
     else
         signal_node(g, request.node, request.signal);
     for (size_t i = 0; i < count; i++)
