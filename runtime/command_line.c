@@ -3,63 +3,20 @@
  * Options stand anywhere, `--name value` or `--name=value`; `--` ends them.
  * What is wrong is said in one line that names the nearest right thing. */
 #include "command.h"
+#include "nearest.h"
 
 #include <limits.h>
 #include <string.h>
 
-/* --- words that are nearly right ------------------------------------------ */
-
-enum { MAX_WORD = 40 };
-
-static size_t
-least(size_t a, size_t b, size_t c)
-{
-    size_t ab = a < b ? a : b;
-
-    return ab < c ? ab : c;
-}
-
-/* Letters to change, add or leave out to make one of the other. */
-static size_t
-distance(const char *from, size_t size, const char *to)
-{
-    size_t row[MAX_WORD + 1], width = strlen(to);
-
-    if (width > MAX_WORD || size > MAX_WORD)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= width; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= size; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= width; j++) {
-            size_t above = row[j];
-
-            row[j] = least(above + 1, row[j - 1] + 1,
-                           diagonal + (from[i - 1] != to[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[width];
-}
-
 /* The word of the list that was probably meant; NULL: none is near. */
 static const char *
-nearest(const char *word, size_t size, const char *const *list)
+meant_by(const char *word, const char *const *list)
 {
-    const char *best = NULL;
-    size_t limit = size / 3 + 2;
+    struct dora__nearest near = dora__nearest(word);
 
-    for (; *list; list++) {
-        size_t d = distance(word, size, *list);
-
-        if (d < limit) {
-            limit = d;
-            best = *list;
-        }
-    }
-    return best;
+    for (; *list; list++)
+        dora__nearest_consider(&near, *list);
+    return near.best;
 }
 
 /* --- values --------------------------------------------------------------- */
@@ -335,7 +292,8 @@ parse_option(char ***at, struct command *command, struct dora_error *err)
     int option = find_option(word, size), result;
 
     if (option < 0) {
-        const char *meant = nearest(word, size, option_names);
+        DORA_AUTOFREE char *name = dora__format("%.*s", (int)size, word);
+        const char *meant = name ? meant_by(name, option_names) : NULL;
 
         return dora__fail(err, EINVAL, "no option `%.*s`%s%s%s", (int)size,
                           word, meant ? "; did you mean `" : "; see --help",
@@ -419,7 +377,7 @@ parse_words(const char **words, struct command *command, struct dora_error *err)
     command->file = words[at];
     if (!words[at + 1])
         return 0;
-    meant = at ? NULL : nearest(first, strlen(first), verbs);
+    meant = at ? NULL : meant_by(first, verbs);
     if (meant)
         return dora__fail(err, EINVAL, "no command `%s`; did you mean `%s`?",
                           first, meant);

@@ -6,6 +6,7 @@
 
 #include "graph.h"
 #include "graph_text.h"
+#include "nearest.h"
 #include "plan.h" /* the limits */
 
 struct dora__env {

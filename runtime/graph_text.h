@@ -45,17 +45,4 @@ int dora__expand(const char *text, const char *const *environment,
 /* The shortest decimal that reads back the same, without an exponent. */
 void dora__text_double(struct dora__text *out, double value);
 
-/* The candidate that `wanted` was most likely meant to be:
- *
- *     struct dora__nearest near = dora__nearest(wanted);
- *     for (each) dora__nearest_consider(&near, each);
- *     if (near.best != NULL) ... */
-struct dora__nearest {
-    const char *wanted;
-    const char *best; /* NULL: none is near */
-    size_t distance;  /* of the best; a candidate must be below */
-};
-struct dora__nearest dora__nearest(const char *wanted);
-void dora__nearest_consider(struct dora__nearest *near, const char *candidate);
-
 #endif

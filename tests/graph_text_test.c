@@ -240,42 +240,6 @@ test_graph_text_shortest_doubles(void **state)
     }
 }
 
-static const char *
-nearest(const char *wanted)
-{
-    static const char *const names[] = {
-        "image", "imaging",       "inputs",       "outputs",   "camera",
-        "plot",  "queue_size",    "queue_policy", "b",         "backpressure",
-        "depth", "restart_delay", "never",        "on-failure"};
-    struct dora__nearest near = dora__nearest(wanted);
-
-    for (size_t i = 0; i < DORA_COUNT(names); i++)
-        dora__nearest_consider(&near, names[i]);
-    return near.best;
-}
-
-static void
-test_graph_text_nearest_names(void **state)
-{
-    (void)state;
-    assert_string_equal(nearest("imgae"), "image");
-    assert_string_equal(nearest("Image"), "image");
-    assert_string_equal(nearest("images"), "image");
-    assert_string_equal(nearest("image_raw"), "image");
-    assert_string_equal(nearest("input"), "inputs");
-    assert_string_equal(nearest("output"), "outputs");
-    assert_string_equal(nearest("queue-size"), "queue_size");
-    assert_string_equal(nearest("on_failure"), "on-failure");
-    assert_string_equal(nearest("camrea"), "camera");
-    assert_string_equal(nearest("B"), "b");
-    assert_null(nearest("x"));
-    assert_null(nearest(""));
-    assert_null(nearest("sound"));
-    assert_null(nearest("zzzzzzzzzz"));
-    assert_null(nearest("a_name_that_is_longer_than_anything_that_one_would_"
-                        "want_to_compare_with_another"));
-}
-
 int
 main(void)
 {
@@ -287,7 +251,6 @@ main(void)
         cmocka_unit_test(test_graph_text_variables),
         cmocka_unit_test(test_graph_text_expansion_has_a_limit),
         cmocka_unit_test(test_graph_text_shortest_doubles),
-        cmocka_unit_test(test_graph_text_nearest_names),
     };
 
     alarm(60);
