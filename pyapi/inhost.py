@@ -262,6 +262,9 @@ def enter_venv():
         return
     outside = site.getsitepackages() + [site.getusersitepackages()]
     sys.path[:] = [path for path in sys.path if path not in outside]
+    if sys.version_info >= (3, 14):  # there a venv is entered before site is
+        sys.prefix = sys.exec_prefix = os.path.dirname(place)
+        site.PREFIXES = [sys.prefix, sys.exec_prefix]
     site.ENABLE_USER_SITE = None
     known = site.venv(site.removeduppaths())
     if site.ENABLE_USER_SITE is None:
