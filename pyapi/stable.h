@@ -11,7 +11,23 @@
 
 #ifdef Py_LIMITED_API
 
-/* Headers from 3.12 on say None is immortal; before, it is counted. */
+/* Counted by the interpreter itself. What the headers have inline knows how one
+ * version marks an object as immortal: by that of 3.11, each None returned to
+ * 3.14 raises its count, which may wrap after 2^30 of them; by that of 3.12,
+ * None is not counted at all, and 3.11 would use it up. */
+#undef Py_INCREF
+#undef Py_XINCREF
+#undef Py_DECREF
+#undef Py_XDECREF
+#undef Py_NewRef
+#undef Py_XNewRef
+#define Py_INCREF(object) Py_IncRef((PyObject *)(object))
+#define Py_XINCREF Py_INCREF
+#define Py_DECREF(object) Py_DecRef((PyObject *)(object))
+#define Py_XDECREF Py_DECREF
+#define Py_NewRef(object) (Py_NewRef)((PyObject *)(object))
+#define Py_XNewRef(object) (Py_XNewRef)((PyObject *)(object))
+
 #undef Py_RETURN_NONE
 #undef Py_RETURN_TRUE
 #undef Py_RETURN_FALSE

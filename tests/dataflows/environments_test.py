@@ -150,7 +150,7 @@ class Environments(FlowTest):
         self.assertIn("without /proc, its path may have no space", run.err)
 
     def test_nothing_is_counted_wrong(self):
-        """Before 3.12 None can be used up."""
+        """None, True and False, by whose count versions differ most."""
         self.built_for([])
         run = self.flow({
             "asks": Node("""
