@@ -104,7 +104,7 @@ class CheckAndGraph(Case):
         done = self.run_dora("check", path)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("ok, 1 node, 0 edges", done.stdout)
-        self.assertRegex(done.stdout, r"(?m)^n +python +process +Python "
+        self.assertRegex(done.stdout, r"(?m)^n +python +(process|interpreter) +Python "
                          r"3\.\d+\.\d+ \(/.*\) +\S")
         self.assertFalse(os.path.exists(self.directory + "/started"))
         self.assertFalse(os.path.exists(self.directory + "/out"))

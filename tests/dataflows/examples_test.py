@@ -16,8 +16,7 @@ class Examples(FlowTest):
             ignore=shutil.ignore_patterns("out"),
         )
         path = os.path.join(self.directory, "dataflows", name)
-        directory = os.path.dirname(python or settings.python)
-        env = {"PATH": directory + ":" + os.environ["PATH"]}
+        env = {"PATH": self.path_to(python or settings.python)}
         code = how.pop("code", 0)
         run = self.ended(self.start_file(path, python=None, env=env, **how), code)
         run.directory = os.path.join(self.directory, "dataflows")

@@ -265,13 +265,24 @@ class FlowTest(unittest.TestCase):
 
     # --- running ---------------------------------------------------------
 
+    def path_to(self, python):
+        """A PATH on which `python3` is this one."""
+        place = os.path.dirname(python)
+        python3 = os.path.join(place, "python3")
+        if not (os.path.exists(python3) and os.path.samefile(python3, python)):
+            place = os.path.join(self.directory, "as-python3")
+            os.makedirs(place, exist_ok=True)
+            if not os.path.lexists(os.path.join(place, "python3")):
+                os.symlink(python, os.path.join(place, "python3"))
+        return place + ":" + os.environ.get("PATH", "")
+
     def environment(self, extra=None):
         env = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("DORA_", "PYTHON", "VIRTUAL_ENV", "CONDA"))
         }
-        env["PATH"] = os.path.dirname(settings.python) + ":" + env.get("PATH", "")
+        env["PATH"] = self.path_to(settings.python)
         env["PYTHONDONTWRITEBYTECODE"] = "1"
         env.update(extra or {})
         return env

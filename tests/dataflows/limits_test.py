@@ -257,10 +257,11 @@ class Places(LimitTest):
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         if os.geteuid() != 0:
             self.skipTest("so are all tests here")
-        if subprocess.run(  # setpriv itself still may what root may
-            [*nobody, "sh", "-c", '"$0" -c ""', settings.python], capture_output=True
-        ).returncode:
-            self.skipTest("this Python is not for everybody")
+        for program in (settings.python, settings.dora_run):
+            if subprocess.run(  # setpriv itself still may what root may
+                [*nobody, "sh", "-c", '"$0" --version', program], capture_output=True
+            ).returncode:
+                self.skipTest(f"{program} is not for everybody")
         os.chown(self.directory, 65534, 65534)
         self.assert_runs(under=nobody, env={"HOME": "/nonexistent"})
 
