@@ -6,7 +6,6 @@
  * Every tenth has two of its nodes in processes. */
 #include "harness.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -57,20 +56,6 @@ struct left {
     unsigned fds, threads, children;
     long resident_kb, locked_kb;
 };
-
-static unsigned
-entries(const char *path)
-{
-    DIR *directory = opendir(path);
-    struct dirent *entry;
-    unsigned count = 0;
-
-    assert_non_null(directory);
-    while ((entry = readdir(directory)) != NULL)
-        count += entry->d_name[0] != '.';
-    (void)closedir(directory);
-    return count;
-}
 
 static unsigned
 count_children(void)

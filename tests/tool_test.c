@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* What was heard, and when `stop` begins to say so. */
+/* What was heard, and when `wants_stop` begins to say so. */
 struct heard {
     struct dora__text lines;
     const char *stop_after; /* a line; NULL: never */
@@ -25,7 +25,7 @@ hear(void *arg, const char *text, size_t size)
 }
 
 static bool
-stop(void *arg)
+wants_stop(void *arg)
 {
     const struct heard *heard = arg;
 
@@ -41,7 +41,7 @@ run(struct heard *heard, bool alone, const char *script)
     char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)script,
                     NULL};
     const struct dora_options options = {
-        .size = sizeof options, .stop = stop, .stop_arg = heard};
+        .size = sizeof options, .stop = wants_stop, .stop_arg = heard};
     const struct dora__tool tool = {
         .options = &options,
         .directory = "/",
