@@ -5,21 +5,14 @@
  * 2. Payload and metadata share a block; a loan that refers to bytes of another
  *    message has at most a block for its metadata.
  * 3. When memory is out, the caller learns who holds it, or waits until
- *    somebody lets go (`heap_full: wait`): consumers ring when they see that a
- *    producer starves.
+ *    somebody lets go (`heap_full: wait`): node_starve.c.
  * 4. A loan adrift has neither record nor block: who writes and sends it does
  *    no harm, and reaches nobody. It serves a node that stop found waiting. */
 #include "node_private.h"
 
 #include "metadata.h"
-#include "plane_holders.h"
 
 #include <string.h>
-
-/* A wait for memory that is worth a word, and the time between two. */
-#define PATIENCE ((int64_t)1000000000)
-#define SAY_AGAIN (10 * PATIENCE)
-#define LOOK_AGAIN (PATIENCE / 10)
 
 static const uint32_t nothing = (uint32_t)DORA__NONE;
 
@@ -116,132 +109,7 @@ dora__loan_set_value(struct dora_loan *loan, enum dora_value value)
         (uint32_t)value, memory_order_relaxed);
 }
 
-/* --- who holds it -------------------------------------------------------- */
-
-static void
-describe_shortage(struct dora_node *node, const struct dora__wish *wish,
-                  struct dora__text *out)
-{
-    const struct dora__shared_node *shared = node->shared;
-    const struct dora__out *output = &node->outs[wish->output];
-    uint32_t messages;
-    bool squeezed;
-    size_t before;
-
-    (void)pthread_mutex_lock(&node->send);
-    messages = output->entry_count - output->lists[DORA__FREE].count;
-    squeezed = node->squeezed;
-    (void)pthread_mutex_unlock(&node->send);
-    dora__text_printf(
-        out,
-        "no memory for %zu bytes on output '%s': %.1f of %.1f MB in use (all "
-        "nodes: %.1f of %.1f MB), %u of %u messages; held by ",
-        wish->size, dora__node_output_id(node, (size_t)wish->output),
-        (double)atomic_load_explicit(&shared->used, memory_order_relaxed) / 1e6,
-        (double)shared->heap_limit / 1e6,
-        (double)dora__backed(node->control) / 1e6,
-        (double)node->control->budget / 1e6, messages,
-        output->shared->record_limit);
-    before = out->size;
-    dora__holders_line(node->control, node->number, out);
-    if (out->size == before)
-        dora__text_puts(out, "nobody");
-    if (squeezed)
-        dora__text_puts(out, "; the machine, or a control group of this "
-                             "process, has hardly any memory left");
-}
-
-static int
-out_of_memory(struct dora_node *node, const struct dora__wish *wish,
-              struct dora_error *err)
-{
-    struct dora__text text = {0};
-    int code;
-
-    describe_shortage(node, wish, &text);
-    code = dora__fail(err, ENOSPC, "%s",
-                      text.failed ? "no memory for a message" : text.text);
-    free(text.text);
-    return code;
-}
-
-/* At most one line in SAY_AGAIN, however many threads wait. */
-static bool
-may_say(struct dora_node *node)
-{
-    int64_t now = dora__now();
-    bool may;
-
-    (void)pthread_mutex_lock(&node->send);
-    may = node->starved_said == 0 || now - node->starved_said >= SAY_AGAIN;
-    if (may)
-        node->starved_said = now;
-    (void)pthread_mutex_unlock(&node->send);
-    return may;
-}
-
-static void
-say_waiting(struct dora_node *node, const struct dora__wish *wish)
-{
-    struct dora__text text = {0};
-
-    if (!may_say(node))
-        return;
-    dora__text_puts(&text, "waiting for memory: ");
-    describe_shortage(node, wish, &text);
-    if (!text.failed)
-        dora_node_log(node, DORA_LEVEL_WARN, NULL, text.text);
-    free(text.text);
-}
-
 /* --- waiting for memory -------------------------------------------------- */
-
-static void
-starve(struct dora_node *node, bool begin)
-{
-    (void)pthread_mutex_lock(&node->send);
-    node->starving += begin ? 1 : UINT32_MAX;
-    /* Pairs with the fence of a consumer's release, by dora__bell_arm's. */
-    atomic_store_explicit(&node->shared->starved, node->starving > 0,
-                          memory_order_seq_cst);
-    (void)pthread_mutex_unlock(&node->send);
-}
-
-/* Until the bell rings, or a moment where others than nodes have the memory:
- * they ring no bell. */
-static int
-sleep_until_freed(struct dora_node *node, uint32_t word, int64_t deadline)
-{
-    int64_t again = dora__now() + LOOK_AGAIN;
-    bool squeezed;
-    int failed;
-
-    (void)pthread_mutex_lock(&node->send);
-    squeezed = node->squeezed;
-    (void)pthread_mutex_unlock(&node->send);
-    if (!squeezed || (deadline >= 0 && deadline < again))
-        return dora__node_sleep(node, word, deadline);
-    failed = dora__node_sleep(node, word, again);
-    return failed == -ETIMEDOUT ? 0 : failed;
-}
-
-/* Until the bell rings. Who has waited PATIENCE from `begun` says for whom. */
-static int
-sleep_starving(struct dora_node *node, const struct dora__wish *wish,
-               uint32_t word, int64_t begun, int64_t deadline)
-{
-    int64_t speak = begun + PATIENCE;
-    int failed = -ETIMEDOUT;
-
-    if (dora__now() < speak && (deadline < 0 || speak < deadline)) {
-        failed = dora__node_sleep(node, word, speak);
-        if (failed != -ETIMEDOUT)
-            return failed;
-    }
-    if (deadline < 0 || speak < deadline)
-        say_waiting(node, wish);
-    return sleep_until_freed(node, word, deadline);
-}
 
 static int
 take_waiting(struct dora_node *node, const struct dora__wish *wish,
@@ -250,7 +118,7 @@ take_waiting(struct dora_node *node, const struct dora__wish *wish,
     int64_t begun = dora__now(), deadline = dora__deadline(wish->timeout_ns);
     int failed;
 
-    starve(node, true);
+    dora__starve(node, true);
     for (;;) {
         uint32_t word = dora__bell_arm(&node->shared->bell);
 
@@ -263,13 +131,13 @@ take_waiting(struct dora_node *node, const struct dora__wish *wish,
                                 "memory");
             break;
         }
-        failed = sleep_starving(node, wish, word, begun, deadline);
+        failed = dora__starve_sleep(node, wish, word, begun, deadline);
         if (failed < 0) {
             dora__error_set(err, "no memory became free in time");
             break;
         }
     }
-    starve(node, false);
+    dora__starve(node, false);
     return failed;
 }
 
@@ -332,7 +200,7 @@ dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
     if (failed == -ENOSPC && node->shared->heap_wait)
         failed = take_waiting(node, wish, loan, err);
     else if (failed == -ENOSPC)
-        failed = out_of_memory(node, wish, err);
+        failed = dora__starve_fail(node, wish, err);
     if (failed == -EPIPE)
         dora__error_set(err, "the node is closed");
     if (failed == -ENOMEM)

@@ -202,6 +202,21 @@ int dora__loan_begin(struct dora_node *node, const struct dora__wish *wish,
                      struct dora_loan *loan, struct dora_error *err);
 /* Lets the record go. */
 void dora__loan_end(struct dora_loan *loan);
+
+/* node_starve.c: there is no memory for a wish. Without the send lock. */
+/* From begin to end consumers ring the node's bell when they let go. */
+void dora__starve(struct dora_node *node, bool begin);
+/* In between, with the bell's word from before the last look for memory: sleeps
+ * until another look is worth it. Who has waited for long since `begun` says
+ * for whom. -ETIMEDOUT. */
+DORA_MUST_CHECK
+int dora__starve_sleep(struct dora_node *node, const struct dora__wish *wish,
+                       uint32_t word, int64_t begun, int64_t deadline);
+/* -ENOSPC, with a line that names the holders. */
+DORA_MUST_CHECK
+int dora__starve_fail(struct dora_node *node, const struct dora__wish *wish,
+                      struct dora_error *err);
+
 /* node_books.c, with the send lock. */
 DORA_MUST_CHECK
 int dora__books_init(struct dora_node *node);
