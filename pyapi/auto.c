@@ -31,6 +31,19 @@ find_variable(const struct dora__graph_node *node)
     return NULL;
 }
 
+/* The node's Python is not the one inside: new text that says which they are.
+ */
+static char *
+tell_apart(const struct dora__auto *a)
+{
+    if (strcmp(a->python->version, a->host->version) != 0)
+        return dora__format("its Python is %s, the one inside dora-run is %s",
+                            a->python->version, a->host->version);
+    return dora__format("its Python %s is not the one inside dora-run, which "
+                        "is %s",
+                        a->python->version, a->host->base);
+}
+
 /* What speaks against it but for the script: new text; "": nothing. */
 static char *
 find_obstacle(const struct dora__auto *a)
@@ -39,23 +52,26 @@ find_obstacle(const struct dora__auto *a)
     const char *variable = find_variable(node);
 
     if (!a->site->auto_inside)
-        return strdup("this program has nodes inside when they ask for it");
+        return strdup("this program runs nodes inside only if they ask for it");
     if (a->script == NULL)
-        return strdup("only a `path` that ends in .py runs inside");
+        return strdup("only a script, a `path` that ends in .py, runs inside");
     if (a->host == NULL)
-        return strdup("dora-run was built for no Python >= 3.13");
+        return strdup(
+            "dora-run was built without a Python 3.13 or newer, which "
+            "running nodes inside needs");
     if (node->python != NULL)
-        return strdup("`python` is given");
-    if (a->build != a->host)
-        return dora__format("inside there is Python %s", a->host->version);
+        return strdup("a node with `python` gets a process");
+    if (a->python->build != a->host)
+        return tell_apart(a);
     if (node->build != NULL)
-        return strdup("`build` may change it");
+        return strdup("a node with `build` gets a process");
     if (node->restart_policy != DORA__RESTART_NEVER)
-        return strdup("`restart_policy` is given");
+        return strdup("a node with `restart_policy` gets a process");
     if (node->health_check_timeout_ns > 0)
-        return strdup("`health_check_timeout` is given");
+        return strdup("a node with `health_check_timeout` gets a process");
     if (variable != NULL)
-        return dora__format("C code reads its %s", variable);
+        return dora__format("%s in its `env` would hold for all nodes inside",
+                            variable);
     return strdup("");
 }
 

@@ -11,9 +11,9 @@
 struct dora__auto {
     const struct dora__graph_node *node;
     const struct dora__site *site;
-    const char *script;                     /* NULL: no .py file */
-    const struct dora__python_build *build; /* that it would run on */
-    const struct dora__python_build *host;  /* of nodes inside; NULL: none */
+    const char *script;                    /* NULL: no .py file */
+    const struct dora__python *python;     /* that it would run on */
+    const struct dora__python_build *host; /* of nodes inside; NULL: none */
     struct dora__scan *scan;
 };
 

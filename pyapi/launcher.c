@@ -199,10 +199,10 @@ static int
 give_way(struct job *job, const struct dora__python_build *build,
          const char *what)
 {
-    char *reason = dora__format("%s; %s%s%s%s", what, job->request.reason,
-                                job->request.path ? " (" : "",
-                                job->request.path ? job->request.path : "",
-                                job->request.path ? ") is not" : "");
+    char *reason = job->request.path
+                       ? dora__format("%s, not %s (%s)", what,
+                                      job->request.reason, job->request.path)
+                       : dora__format("%s; %s", what, job->request.reason);
 
     dora__python_fini(&job->found);
     job->found = (struct dora__python){
@@ -240,7 +240,7 @@ identify(struct job *job, struct dora_error *err)
     return request->required || !job->table.count
                ? refuse(job, err)
                : give_way(job, &job->table.builds[0],
-                          "first Python dora-run was built for");
+                          "the first Python dora-run was built for");
 }
 
 /* --- where ---------------------------------------------------------------- */
@@ -277,7 +277,7 @@ enter_host(struct job *job, struct dora_error *err)
             "but %s: %s; leave one of the two away",
             id, build->version, build->base, job->request.reason,
             job->request.path);
-    return give_way(job, build, "the Python of nodes inside the host");
+    return give_way(job, build, "the Python inside dora-run");
 }
 
 /* What was found out about files, kept where the run keeps it; if it does not,
@@ -300,7 +300,7 @@ choose_tier(struct job *job)
         .node = job->node,
         .site = job->site,
         .script = is_script(job) ? job->script : NULL,
-        .build = job->found.build,
+        .python = &job->found,
         .host = job->host,
         .scan = find_scan(job->site, &own),
     };

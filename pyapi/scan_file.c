@@ -98,7 +98,8 @@ refuse(struct reader *r, const struct dora__token *at, const char *format, ...)
     (void)vsnprintf(why, sizeof why, format, args);
     va_end(args);
     copy_line(r, at->text, line);
-    r->found.why = dora__format("%u: %s (%s)", at->line, line, why);
+    r->found.why = dora__format("%u: %s%s(%s)", at->line, line,
+                                *line != '\0' ? " " : "", why);
     r->failed = r->found.why == NULL;
 }
 
@@ -256,7 +257,7 @@ read_dotted(struct reader *r, struct dotted *ret_name)
     *ret_name = (struct dotted){.at = r->now};
     while (r->now.word == DORA__WORD_NAME) {
         if (ret_name->size + r->now.size + 2 > MAX_NAME) {
-            refuse(r, &r->now, "a name of such length");
+            refuse(r, &r->now, "the name is too long");
             return;
         }
         memcpy(ret_name->text + ret_name->size, r->now.text, r->now.size);
@@ -267,7 +268,7 @@ read_dotted(struct reader *r, struct dotted *ret_name)
         ret_name->text[ret_name->size++] = '.';
         advance(r);
     }
-    refuse(r, &r->now, "not understood");
+    refuse(r, &r->now, "this line is not understood");
 }
 
 static bool
@@ -322,7 +323,7 @@ read_import(struct reader *r)
         if (!is(r, "as"))
             continue;
         if (is_named(&name, "sys"))
-            refuse(r, &name.at, "sys under another name");
+            refuse(r, &name.at, "it gives sys another name");
         advance(r);
         advance(r);
     } while (is(r, ",") && !is_over(r));
@@ -341,12 +342,12 @@ import_member(struct reader *r, const struct dotted *from, enum place place,
     if (below == NULL) {
         r->failed = true;
     } else if (place == PACKAGE && is(r, "*")) {
-        refuse(r, &r->now, "all that a package has");
+        refuse(r, &r->now, "it takes all that a package has");
     } else if (place == PACKAGE) {
         (void)find_beside(r, &below, &r->now);
     } else if (place == NOWHERE && !is_dora(from)) {
         if (is(r, "*") && (is_named(from, "os") || is_named(from, "sys")))
-            refuse(r, &r->now, "all that the process has");
+            refuse(r, &r->now, "it takes all that the process has");
         check_member(r, &r->now, is_named(from, "sys"));
         if (whole.size + r->now.size + 2 > MAX_NAME)
             return;
@@ -407,7 +408,7 @@ read_from(struct reader *r)
     if (!is(r, "import"))
         read_dotted(r, &name);
     if (!is(r, "import"))
-        refuse(r, &r->now, "not understood");
+        refuse(r, &r->now, "this line is not understood");
     directory = dots == 0 ? strdup(r->root) : ascend(r, dots);
     if (directory == NULL)
         r->failed = true;
@@ -416,7 +417,7 @@ read_from(struct reader *r)
     if (!is_dora(&name))
         place = follow(r, &directory, &name);
     if (place == NOWHERE && dots > 0)
-        refuse(r, &name.at, "not found");
+        refuse(r, &name.at, "no such module is found");
     if (place == NOWHERE && !is_dora(&name))
         check_standard(r, &name);
     if (!is_over(r))
@@ -439,7 +440,7 @@ read_statements(struct reader *r)
     advance(r);
     while (r->now.word != DORA__WORD_END && !is_over(r)) {
         if (r->now.word == DORA__WORD_BAD)
-            refuse(r, &r->now, "not understood");
+            refuse(r, &r->now, "this line is not understood");
         else if (is(r, "from") && begins_statement(r))
             read_from(r);
         else if (is(r, "import"))

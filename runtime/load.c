@@ -130,7 +130,7 @@ resolve_dynamic(const struct dora__member *member, struct dora__launch *launch)
     launch->interpreter = dora__format("whoever does `dora-run node --id %s "
                                        "SCRIPT.py`",
                                        member->node->id);
-    launch->reason = strdup("path: dynamic");
+    launch->reason = strdup("`path: dynamic`: started by hand");
     return launch->interpreter == NULL || launch->reason == NULL ? -ENOMEM : 0;
 }
 

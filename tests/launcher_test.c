@@ -179,7 +179,7 @@ test_launcher_auto_chooses_by_the_node(void **state)
     set_variable(world, "PATH", below(world, "base2"));
     make_link(world, "base2/python3", "base2/python3.13");
     assert_runs(world, &node, "libexec/two", "base2/python3");
-    assert_reason(world, "auto: this program has nodes inside when they ask");
+    assert_reason(world, "auto: this program runs nodes inside only if");
     world->site.auto_inside = true;
     assert_runs(world, &node, "libexec/two", "base2/python3");
     assert_string_equal(world->launch.tier, "interpreter");
@@ -187,15 +187,15 @@ test_launcher_auto_chooses_by_the_node(void **state)
     node.restart_policy = DORA__RESTART_ALWAYS;
     assert_runs(world, &node, "libexec/two", "base2/python3");
     assert_string_equal(world->launch.tier, "process");
-    assert_reason(world, "auto: `restart_policy`");
+    assert_reason(world, "auto: a node with `restart_policy`");
     node = node_of("node.py", "../base2/python3.13");
     assert_runs(world, &node, "libexec/two", "flow/../base2/python3.13");
-    assert_reason(world, "auto: `python` is given");
+    assert_reason(world, "auto: a node with `python`");
     node = node_of("node.py", NULL);
     node.env = &env;
     node.env_count = 1;
     assert_runs(world, &node, "libexec/two", "base2/python3");
-    assert_reason(world, "auto: C code reads its LC_ALL");
+    assert_reason(world, "auto: LC_ALL in its `env` would hold");
     node = node_of("node.py", NULL);
     make_file(world, "flow/node.py", 0644, "\nimport numpy\n");
     assert_runs(world, &node, "libexec/two", "base2/python3");
@@ -204,7 +204,8 @@ test_launcher_auto_chooses_by_the_node(void **state)
     make_file(world, "flow/node.py", 0644, "");
     world->site.python = below(world, "base1/python3");
     assert_runs(world, &node, "libexec/one", "base1/python3");
-    assert_reason(world, "auto: inside there is Python");
+    assert_reason(
+        world, "auto: its Python is 3.11.2, the one inside dora-run is 3.13");
 }
 
 int

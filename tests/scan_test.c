@@ -94,7 +94,7 @@ test_scan_sends_the_rest_away(void **state)
         {"f'{eval(x)}'", "cannot be seen"},
         {"f'{x:{eval(x)}}'", "cannot be seen"},
         {"f'''\n{\neval(x)}'''", "node.py:3:"},
-        {"from .nowhere import x", "not found"},
+        {"from .nowhere import x", "no such module"},
         {"x = 'no end", "not understood"},
         {"x = (1,", "not understood"},
         {"x = $y", "not understood"},
