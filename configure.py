@@ -453,6 +453,7 @@ def pythons_ninja(pythons):
     if host:
         tests.append("build/%s/dataflows_inhost.ok" % host.tag)
         tests.append("build/%s/source_check.ok" % host.tag)
+        tests.append("build/%s/stays_test.ok" % host.tag)
     text += "host_python = %s\n" % ninja_text(shlex.quote(
         (host or pythons[0]).executable)) if pythons else ""
     if host:
