@@ -9,9 +9,9 @@
 #include "scan_file.h"
 
 #include "modules.h"
+#include "scan_beside.h"
 #include "source.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,34 +106,6 @@ refuse(struct reader *r, const struct dora__token *at, const char *format, ...)
 /* --- modules beside the script ----------------------------------------------
  */
 
-static bool
-is_kind(const char *path, mode_t kind)
-{
-    struct stat status;
-
-    return stat(path, &status) == 0 && (status.st_mode & S_IFMT) == kind;
-}
-
-/* Whether `name` is there as C code, which goes before name.py. */
-static bool
-is_compiled(const char *directory, const struct dora__token *name)
-{
-    DIR *entries = opendir(directory);
-    const struct dirent *entry;
-    bool found = false;
-
-    if (entries == NULL)
-        return false;
-    while (!found && (entry = readdir(entries)) != NULL) {
-        const char *rest = entry->d_name + name->size;
-
-        found = strncmp(entry->d_name, name->text, name->size) == 0 &&
-                *rest == '.' && strcmp(strrchr(rest, '.'), ".so") == 0;
-    }
-    (void)closedir(entries);
-    return found;
-}
-
 static void
 add_beside(struct reader *r, char **path)
 {
@@ -150,59 +122,38 @@ add_beside(struct reader *r, char **path)
     *path = NULL;
 }
 
-enum place { NOWHERE, MODULE, PACKAGE };
-
 /* Looks for the module in *directory, which a package replaces by its own. */
-static enum place
+static enum dora__beside
 find_beside(struct reader *r, char **directory, const struct dora__token *name)
 {
-    char *package =
-        dora__format("%s/%.*s", *directory, (int)name->size, name->text);
-    DORA_AUTOFREE char *init =
-        package == NULL ? NULL : dora__format("%s/__init__.py", package);
-    DORA_AUTOFREE char *module =
-        package == NULL ? NULL : dora__format("%s.py", package);
-    enum place place = NOWHERE;
+    DORA_AUTOFREE char *file = NULL;
+    enum dora__beside what = DORA__NOT_BESIDE;
 
-    if (init == NULL || module == NULL) {
+    if (dora__beside_find(directory, name->text, name->size, &what, &file) < 0)
         r->failed = true;
-    } else if (is_kind(init, S_IFREG)) {
-        place = PACKAGE;
-        add_beside(r, &init);
-    } else if (is_compiled(*directory, name)) {
-        place = MODULE;
+    if (what == DORA__BESIDE_COMPILED)
         refuse(r, &r->before, "%.*s is C code", (int)name->size, name->text);
-    } else if (is_kind(module, S_IFREG)) {
-        place = MODULE;
-        add_beside(r, &module);
-    } else if (is_kind(package, S_IFDIR)) {
-        place = PACKAGE;
-    }
-    if (place == PACKAGE) {
-        free(*directory);
-        *directory = package;
-    } else {
-        free(package);
-    }
-    return place;
+    if (file != NULL)
+        add_beside(r, &file);
+    return what;
 }
 
 /* The same for each part of a name in turn. What a module that is no package
  * has below it are attributes. */
-static enum place
+static enum dora__beside
 follow(struct reader *r, char **directory, const struct dotted *name)
 {
     const char *at = name->text, *end = name->text + name->size;
-    enum place place = PACKAGE;
+    enum dora__beside place = DORA__BESIDE_PACKAGE;
 
-    while (at < end && place == PACKAGE && !is_over(r)) {
+    while (at < end && place == DORA__BESIDE_PACKAGE && !is_over(r)) {
         struct dora__token part = name->at;
 
         part.text = at;
         part.size = strcspn(at, ".");
         place = find_beside(r, directory, &part);
-        if (place == NOWHERE && at != name->text)
-            return MODULE;
+        if (place == DORA__NOT_BESIDE && at != name->text)
+            return DORA__BESIDE_MODULE;
         at += part.size + 1;
     }
     return place;
@@ -318,7 +269,7 @@ read_import(struct reader *r)
             r->failed = true;
         if (is_over(r))
             return;
-        if (!is_dora(&name) && follow(r, &directory, &name) == NOWHERE)
+        if (!is_dora(&name) && follow(r, &directory, &name) == DORA__NOT_BESIDE)
             check_standard(r, &name);
         if (!is(r, "as"))
             continue;
@@ -331,8 +282,8 @@ read_import(struct reader *r)
 
 /* One of the names that a module's import lists. */
 static void
-import_member(struct reader *r, const struct dotted *from, enum place place,
-              const char *directory)
+import_member(struct reader *r, const struct dotted *from,
+              enum dora__beside place, const char *directory)
 {
     struct dotted whole = *from;
     const char *why;
@@ -341,11 +292,11 @@ import_member(struct reader *r, const struct dotted *from, enum place place,
 
     if (below == NULL) {
         r->failed = true;
-    } else if (place == PACKAGE && is(r, "*")) {
+    } else if (place == DORA__BESIDE_PACKAGE && is(r, "*")) {
         refuse(r, &r->now, "it takes all that a package has");
-    } else if (place == PACKAGE) {
+    } else if (place == DORA__BESIDE_PACKAGE) {
         (void)find_beside(r, &below, &r->now);
-    } else if (place == NOWHERE && !is_dora(from)) {
+    } else if (place == DORA__NOT_BESIDE && !is_dora(from)) {
         if (is(r, "*") && (is_named(from, "os") || is_named(from, "sys")))
             refuse(r, &r->now, "it takes all that the process has");
         check_member(r, &r->now, is_named(from, "sys"));
@@ -362,8 +313,8 @@ import_member(struct reader *r, const struct dotted *from, enum place place,
 
 /* ... import a [as b], c */
 static void
-read_members(struct reader *r, const struct dotted *from, enum place place,
-             const char *directory)
+read_members(struct reader *r, const struct dotted *from,
+             enum dora__beside place, const char *directory)
 {
     advance(r);
     if (is(r, "("))
@@ -400,7 +351,7 @@ read_from(struct reader *r)
 {
     DORA_AUTOFREE char *directory = NULL;
     struct dotted name = {.at = r->now};
-    enum place place = NOWHERE;
+    enum dora__beside place = DORA__NOT_BESIDE;
     unsigned dots = 0;
 
     for (advance(r); is(r, "."); advance(r))
@@ -416,9 +367,9 @@ read_from(struct reader *r)
         return;
     if (!is_dora(&name))
         place = follow(r, &directory, &name);
-    if (place == NOWHERE && dots > 0)
+    if (place == DORA__NOT_BESIDE && dots > 0)
         refuse(r, &name.at, "no such module is found");
-    if (place == NOWHERE && !is_dora(&name))
+    if (place == DORA__NOT_BESIDE && !is_dora(&name))
         check_standard(r, &name);
     if (!is_over(r))
         read_members(r, &name, place, directory);
