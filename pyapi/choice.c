@@ -17,7 +17,9 @@ is_plain(const char *name)
     return !strcmp(name, "python") || !strcmp(name, "python3");
 }
 
-/* The program `name` means; a directory stands for the environment it holds. */
+/* The program `name` means; a directory stands for the environment it holds.
+ * One of PATH must be called after Python: `env`, not made yet, is not
+ * /usr/bin/env. */
 static int
 find_interpreter(const struct dora__site *site, const char *name,
                  char **ret_path)
@@ -25,6 +27,7 @@ find_interpreter(const struct dora__site *site, const char *name,
     DORA_AUTOFREE char *place =
         dora__format("%s%s%s/bin/python", *name == '/' ? "" : site->directory,
                      *name == '/' ? "" : "/", name);
+    static const char *const nowhere[] = {"PATH=", NULL};
     int result;
 
     if (!place)
@@ -32,8 +35,9 @@ find_interpreter(const struct dora__site *site, const char *name,
     result = dora__find_program(place, "/", NULL, ret_path);
     if (result != -ENOENT)
         return result;
-    return dora__find_program(name, site->directory, site->environment,
-                              ret_path);
+    return dora__find_program(
+        name, site->directory,
+        strstr(name, "python") ? site->environment : nowhere, ret_path);
 }
 
 /* An interpreter asked for by name, by `who`. */
@@ -107,6 +111,17 @@ is_ours(const struct dora__python_question *question, const char *path)
             status.st_uid == 0);
 }
 
+/* Whether that is the directory of the node or of the dataflow file. */
+static bool
+is_here(const struct dora__python_question *question, const char *directory,
+        int size)
+{
+    const char *base = question->site->base;
+
+    return !directory[size] || (base && (int)strlen(base) == size &&
+                                !strncmp(base, directory, (size_t)size));
+}
+
 /* directory/.venv. 1: it is asked for; 0: there is none. */
 static int
 request_venv(const struct dora__python_question *question,
@@ -121,7 +136,7 @@ request_venv(const struct dora__python_question *question,
 
     if (!path || !project)
         return -ENOMEM;
-    if (directory[size] && access(project, F_OK) < 0)
+    if (!is_here(question, directory, size) && access(project, F_OK) < 0)
         return 0;
     result = dora__find_program(path, "/", NULL, &choice->path);
     if (result < 0)

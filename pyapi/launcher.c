@@ -418,6 +418,29 @@ resolve(const struct dora__graph_node *node, const struct dora__site *site,
     return result;
 }
 
+/* Before the node's program is there, it can name none. */
+static int
+find_interpreter(const struct dora__graph_node *node,
+                 const struct dora__site *site, char **ret_path,
+                 struct dora_error *err)
+{
+    struct job job = {.node = node, .site = site};
+    int result = dora__python_table_load(site->libexec, &job.table, NULL);
+
+    if (result < 0)
+        job.table = (struct dora__python_table){0};
+    result = choose(&job, err);
+    if (result == 0 && !job.request.path)
+        result = -ENOENT;
+    if (result == 0) {
+        *ret_path = job.request.path;
+        job.request.path = NULL;
+    }
+    dora__python_choice_fini(&job.request);
+    dora__python_table_fini(&job.table);
+    return result;
+}
+
 static void
 forget(void *memory)
 {
@@ -429,6 +452,7 @@ const struct dora_kind dora_python = {
     .claims = claim,
     .resolve = resolve,
     .forget = forget,
+    .interpreter = find_interpreter,
 };
 
 int

@@ -3,7 +3,8 @@
  *   1. A line is a command, split as a shell would split it, and run without
  *      one in the directory of the file, or in the node's clone, one after the
  *      other; the first that fails ends it. All clones are there before.
- *   2. `pip`, `uv pip` and `python` mean those of the node's interpreter.
+ *   2. `pip`, `uv pip` and `python` mean those of the node's interpreter, which
+ *      an earlier line may have made.
  *   3. What has succeeded is noted in out/.build/<node>, and is not run again
  *      until the lines, the interpreter or its environment are others. An
  *      environment that was made anew has another pyvenv.cfg.
@@ -12,6 +13,7 @@
 #include "clone.h"
 #include "dataflow.h"
 #include "graph_text.h"
+#include "pip.h"
 #include "tool.h"
 
 #include <fcntl.h>
@@ -25,39 +27,17 @@ extern char **environ;
 #define DORA_LIBEXEC "/usr/local/libexec/dora-run"
 #endif
 
-/* Exit 0: every requirement is met. */
-static const char is_met[] =
-    "import sys\n"
-    "from importlib.metadata import version\n"
-    "try:\n"
-    "    from packaging.requirements import Requirement\n"
-    "except ImportError:\n"
-    "    try:\n"
-    "        from pip._vendor.packaging.requirements import Requirement\n"
-    "    except ImportError:\n"
-    "        Requirement = None\n"
-    "try:\n"
-    "    for text in sys.argv[1:]:\n"
-    "        if Requirement is None:\n"
-    "            version(text)\n"
-    "            continue\n"
-    "        r = Requirement(text)\n"
-    "        if r.marker and not r.marker.evaluate():\n"
-    "            continue\n"
-    "        if r.extras or r.url or not r.specifier.contains(\n"
-    "                version(r.name), prereleases=True):\n"
-    "            sys.exit(1)\n"
-    "except Exception:\n"
-    "    sys.exit(1)\n";
-
 struct build {
     const struct dora_options *options;
     unsigned flags;
     const char *base;      /* directory of the file */
     const char *directory; /* of the node */
     const struct dora__graph_node *node;
-    char *interpreter; /* of the node: a path, or "python3" */
+    char *interpreter;         /* of the node: a path, or "python3" */
+    struct dora_error missing; /* why it is the latter, if there is a reason */
+    bool no_pip;               /* somebody has said so */
     struct dora__environment environment;
+    struct dora__site site;
     struct dora_error *err;
 };
 
@@ -66,8 +46,11 @@ struct build {
 static void
 hear(void *arg, const char *text, size_t size)
 {
-    const struct build *b = arg;
+    static const char no_pip[] = "No module named pip";
+    struct build *b = arg;
 
+    if (memmem(text, size, no_pip, sizeof no_pip - 1) != NULL)
+        b->no_pip = true;
     dora__tool_say(b->options, b->node->id, DORA_LEVEL_STDOUT,
                    DORA_STREAM_STDOUT, text, size);
 }
@@ -97,92 +80,42 @@ run(const struct build *b, char **argv, bool quiet)
     return dora__tool_run(&tool, argv);
 }
 
-/* --- pip ------------------------------------------------------------------ */
+/* --- the interpreter ------------------------------------------------------ */
 
-static bool
-is_word(const char *word, const char *const *list)
+/* What runs the node, or would if all of it were there. */
+static char *
+ask_kind(const struct build *b, const struct dora_kind *kind,
+         struct dora_error *missing)
 {
-    for (; *list != NULL; list++)
-        if (strcmp(word, *list) == 0)
-            return true;
-    return false;
-}
+    struct dora__launch launch = {0};
+    char *found = NULL;
 
-/* Words of the line that are `pip`, in whichever way; 0: it is no pip. */
-static size_t
-pip_words(char *const *words, size_t count)
-{
-    static const char *const pips[] = {"pip", "pip3", NULL};
-    static const char *const pythons[] = {"python", "python3", NULL};
-
-    if (count > 0 && is_word(words[0], pips))
-        return 1;
-    if (count > 1 && strcmp(words[0], "uv") == 0 &&
-        strcmp(words[1], "pip") == 0)
-        return 2;
-    if (count > 2 && is_word(words[0], pythons) &&
-        strcmp(words[1], "-m") == 0 && strcmp(words[2], "pip") == 0)
-        return 3;
-    return 0;
-}
-
-/* Whether `install` asks for nothing but names, perhaps with versions, and all
- * of it is there. */
-static bool
-met(const struct build *b, char *const *words, size_t count)
-{
-    static const char *const harmless[] = {"-q", "--quiet", NULL};
-    char **argv = NULL;
-    bool plain = count > 1 && strcmp(words[0], "install") == 0;
-    int code = dora__launch_push(&argv, b->interpreter);
-
-    if (code == 0)
-        code = dora__launch_push(&argv, "-c");
-    if (code == 0)
-        code = dora__launch_push(&argv, is_met);
-    for (size_t i = 1; i < count && plain && code == 0; i++) {
-        if (is_word(words[i], harmless))
-            continue;
-        plain = words[i][0] != '-' && words[i][0] != '.' &&
-                strchr(words[i], '/') == NULL;
-        code = dora__launch_push(&argv, words[i]);
+    if (kind->claims(b->node, &b->site) &&
+        kind->resolve(b->node, &b->site, &launch, NULL) == 0) {
+        found = strdup(launch.argv[0]);
+        dora__launch_fini(&launch);
+    } else if (kind->interpreter != NULL &&
+               kind->interpreter(b->node, &b->site, &found, missing) < 0) {
+        found = NULL;
     }
-    plain = plain && code == 0 && run(b, argv, true) == 0;
-    (void)dora__words_free(argv);
-    return plain;
+    return found;
 }
 
-/* The line as it is to be run, NULL-terminated, in *ret_argv. */
+/* Looks anew which Python the node's lines mean. */
 static int
-translate(const struct build *b, char *const *words, size_t count,
-          char ***ret_argv)
+find_interpreter(struct build *b)
 {
-    static const char *const pythons[] = {"python", "python3", NULL};
-    size_t skipped = pip_words(words, count);
-    bool uv = skipped == 2 || (skipped > 0 && (b->flags & DORA_BUILD_UV));
-    int code = 0;
+    const struct dora_kind *const *kinds = b->options->kinds;
 
-    if (uv) {
-        code = dora__launch_push(ret_argv, "uv");
-        if (code == 0)
-            code = dora__launch_push(ret_argv, "pip");
-        if (code == 0 && skipped < count)
-            code = dora__launch_push(ret_argv, words[skipped++]);
-        if (code == 0)
-            code = dora__launch_push(ret_argv, "--python");
-        if (code == 0)
-            code = dora__launch_push(ret_argv, b->interpreter);
-    } else if (skipped > 0 || is_word(words[0], pythons)) {
-        code = dora__launch_push(ret_argv, b->interpreter);
-        if (code == 0 && skipped > 0)
-            code = dora__launch_push(ret_argv, "-m");
-        if (code == 0 && skipped > 0)
-            code = dora__launch_push(ret_argv, "pip");
-        skipped = skipped > 0 ? skipped : 1;
-    }
-    for (size_t i = skipped; i < count && code == 0; i++)
-        code = dora__launch_push(ret_argv, words[i]);
-    return code;
+    free(b->interpreter);
+    b->interpreter = NULL;
+    b->missing.text[0] = '\0';
+    for (; kinds != NULL && *kinds != NULL && b->interpreter == NULL; kinds++)
+        b->interpreter = ask_kind(b, *kinds, &b->missing);
+    if (b->interpreter == NULL)
+        b->interpreter = strdup("python3");
+    return b->interpreter == NULL ? dora__fail(b->err, ENOMEM, "out of memory")
+                                  : 0;
 }
 
 /* --- a line --------------------------------------------------------------- */
@@ -203,32 +136,73 @@ fail_line(const struct build *b, const char *line, int status)
                           "node `%s`: build: `%s` was ended by signal %d", id,
                           line, WTERMSIG(status));
     return dora__fail(b->err, ECANCELED,
-                      "node `%s`: build: `%s` exited with code %d", id, line,
-                      WEXITSTATUS(status));
+                      "node `%s`: build: `%s` exited with code %d%s%s%s", id,
+                      line, WEXITSTATUS(status), b->no_pip ? ": " : "",
+                      b->no_pip ? b->interpreter : "",
+                      b->no_pip ? " has no pip; --uv lets uv do it" : "");
+}
+
+/* Runs the line. 0: it has succeeded. */
+static int
+run_line(struct build *b, const char *line, char *const *words, size_t count)
+{
+    bool uv = (b->flags & DORA_BUILD_UV) != 0;
+    char **argv = NULL;
+    int status = dora__pip_command(b->interpreter, uv, words, count, &argv);
+    bool no_uv = false;
+
+    b->no_pip = false;
+    if (status == 0) {
+        status = run(b, argv, false);
+        no_uv = status == -ENOENT && strcmp(argv[0], "uv") == 0;
+    }
+    (void)dora__words_free(argv);
+    if (no_uv)
+        return dora__fail(b->err, ECANCELED,
+                          "node `%s`: build: `%s`: there is no program `uv` on "
+                          "PATH: `pip install uv` makes one%s",
+                          b->node->id, line,
+                          strcmp(words[0], "uv") == 0 ? ""
+                                                      : ", without --uv it is "
+                                                        "pip itself");
+    return status == 0 ? 0 : fail_line(b, line, status);
+}
+
+/* Whether the line is one of pip that has nothing to do. */
+static bool
+is_met(const struct build *b, char *const *words, size_t count)
+{
+    char **argv = NULL;
+    bool met = dora__pip_question(b->interpreter, words, count, &argv) == 0 &&
+               run(b, argv, true) == 0;
+
+    (void)dora__words_free(argv);
+    return met;
 }
 
 static int
-build_words(const struct build *b, const char *line, char *const *words,
-            size_t count)
+build_words(struct build *b, const char *line, char *const *words, size_t count)
 {
-    size_t skipped = pip_words(words, count);
-    char **argv = NULL;
-    int status;
+    bool pip = dora__pip_words(words, count) > 0;
+    int code = pip || dora__pip_python(words[0]) ? find_interpreter(b) : 0;
 
-    if (skipped > 0 && met(b, words + skipped, count - skipped)) {
+    if (code < 0)
+        return code;
+    if (pip && b->missing.text[0] != '\0')
+        return dora__fail(b->err, ECANCELED,
+                          "%s: an earlier line of `build` has to make it, "
+                          "before `%s`",
+                          b->missing.text, line);
+    if (pip && is_met(b, words, count)) {
         say_line(b, "build: is there already", line);
         return 0;
     }
     say_line(b, "build", line);
-    status = translate(b, words, count, &argv);
-    if (status == 0)
-        status = run(b, argv, false);
-    (void)dora__words_free(argv);
-    return status == 0 ? 0 : fail_line(b, line, status);
+    return run_line(b, line, words, count);
 }
 
 static int
-build_line(const struct build *b, const char *line)
+build_line(struct build *b, const char *line)
 {
     const char *fault = "out of memory";
     char **words = NULL;
@@ -298,7 +272,7 @@ note_built(const struct build *b, const char *path, const char *text)
 /* --- a node --------------------------------------------------------------- */
 
 static int
-build_lines(const struct build *b)
+build_lines(struct build *b)
 {
     DORA_AUTOFREE char *text = strdup(b->node->build);
     char *rest = text, *line;
@@ -312,24 +286,6 @@ build_lines(const struct build *b)
     return code;
 }
 
-/* The Python that a line of the node means; one that is yet to be made counts
- * as not there. */
-static char *
-interpreter_of(const struct build *b, const struct dora__site *site)
-{
-    const struct dora_kind *const *kinds = b->options->kinds;
-    struct dora__launch launch = {0};
-    char *found = NULL;
-
-    for (; kinds != NULL && *kinds != NULL && found == NULL; kinds++)
-        if ((*kinds)->claims(b->node, site) &&
-            (*kinds)->resolve(b->node, site, &launch, NULL) == 0) {
-            found = strdup(launch.argv[0]);
-            dora__launch_fini(&launch);
-        }
-    return found != NULL ? found : strdup("python3");
-}
-
 static void
 set_environment(struct build *b)
 {
@@ -339,25 +295,40 @@ set_environment(struct build *b)
                               b->node->env[i].value);
 }
 
+/* The lines may have made the interpreter that counts from now on. */
 static int
-build_node(struct build *b, const struct dora__site *site)
+build_anew(struct build *b, const char *stamp_path)
+{
+    DORA_AUTOFREE char *stamp = NULL;
+    int code = build_lines(b);
+
+    if (code == 0)
+        code = find_interpreter(b);
+    if (code < 0)
+        return code;
+    stamp = stamp_text(b);
+    if (stamp != NULL)
+        note_built(b, stamp_path, stamp);
+    return 0;
+}
+
+static int
+build_node(struct build *b)
 {
     DORA_AUTOFREE char *path =
         dora__format("%s/out/.build/%s", b->base, b->node->id);
     DORA_AUTOFREE char *stamp = NULL;
-    int code = -ENOMEM;
+    int code = find_interpreter(b);
 
-    b->interpreter = interpreter_of(b, site);
     set_environment(b);
-    if (b->interpreter != NULL)
+    if (code == 0)
         stamp = stamp_text(b);
     if (path == NULL || stamp == NULL || b->environment.failed)
         code = dora__fail(b->err, ENOMEM, "out of memory");
-    else if (!(b->flags & DORA_BUILD_AGAIN) && is_built(path, stamp))
-        code = 0;
-    else if ((code = build_lines(b)) == 0)
-        note_built(b, path, stamp);
+    else if ((b->flags & DORA_BUILD_AGAIN) || !is_built(path, stamp))
+        code = build_anew(b, path);
     free(b->interpreter);
+    b->interpreter = NULL;
     dora__environment_fini(&b->environment);
     b->environment = (struct dora__environment){0};
     return code;
@@ -398,15 +369,15 @@ fetch_clones(const struct dora__graph *graph, const struct build *b)
 static int
 build_at(struct build *b)
 {
-    const struct dora__site site = {
+    b->site = (struct dora__site){
         .libexec =
             b->options->libexec != NULL ? b->options->libexec : DORA_LIBEXEC,
         .directory = b->directory,
+        .base = b->base,
         .python = b->options->python,
         .environment = (const char *const *)environ,
     };
-
-    return build_node(b, &site);
+    return build_node(b);
 }
 
 static int

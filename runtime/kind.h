@@ -9,7 +9,8 @@
 /* Where things are, for resolving a node's program. */
 struct dora__site {
     const char *libexec;   /* directory of the helper programs */
-    const char *directory; /* of the dataflow file, absolute */
+    const char *directory; /* of the node, absolute: where paths start */
+    const char *base;      /* of the dataflow file, or NULL: the same */
     const char *python;    /* interpreter for nodes that name none, or NULL */
     const char *const *environment; /* "K=V"..., what nodes inherit */
     bool allow_shell;               /* `path: shell` may run */
@@ -106,6 +107,12 @@ struct dora_kind {
                    const struct dora__site *site,
                    struct dora__launch *ret_launch, struct dora_error *err);
     void (*forget)(void *memory); /* frees it; NULL: there never is any */
+    /* The interpreter that `build` lines of the node mean while what it
+     * executes is not there yet: new. -EINVAL: *err says why there is none;
+     * -ENOENT. NULL: no such thing. */
+    int (*interpreter)(const struct dora__graph_node *node,
+                       const struct dora__site *site, char **ret_path,
+                       struct dora_error *err);
 };
 
 void dora__launch_fini(struct dora__launch *launch);

@@ -226,6 +226,7 @@ make_members(struct dora_dataflow *flow, struct dora_error *err)
     const struct dora__site site = {
         .libexec = o->libexec,
         .directory = flow->directory,
+        .base = flow->directory,
         .python = o->python,
         .environment = (const char *const *)environ,
         .allow_shell = o->allow_shell,

@@ -73,6 +73,42 @@ class Build(FlowTest):
         """)})
         self.assertEqual(self.made("who"), [settings.python])
 
+    def test_an_earlier_line_makes_the_python(self):
+        """Nothing is ever installed into another one."""
+        self.write("pip", "#!/bin/sh\ntouch wrong\n", 0o755)
+        make = f"{settings.python} -m venv --without-pip env"
+        run = self.flow({"a": Node(SCRIPT, python="env", build="pip install thing\n" + make)},
+                        code=1)
+        self.assertIn("node `a`: `python` of the node names the interpreter `env`, which "
+                      "does not exist: an earlier line of `build` has to make it, before "
+                      "`pip install thing`", run.err)
+        who = 'python -c "import sys; open(\'who\', \'w\').write(sys.prefix)"'
+        for times in (1, 2):  # the second time nothing has changed
+            run = self.flow({"a": Node(SCRIPT, python="env", build=f"{make}\n{who}")})
+            self.assertEqual(self.made("who"), [os.path.join(self.directory, "env")])
+            self.assertEqual("build: " in run.out, times == 1)
+        self.assertEqual(self.made("wrong"), [])
+
+    def test_a_program_yet_to_be_installed_names_no_python(self):
+        """Lines of pip mean the one that would be asked for."""
+        subprocess.run([settings.python, "-m", "venv", "--without-pip",
+                        os.path.join(self.directory, "env")], check=True)
+        who = 'python -c "import sys; open(\'who\', \'w\').write(sys.prefix)"'
+        path = self.write_flow({"a": Node(path="thing-node", build=who)})
+        run = self.ended(self.start_file(path, python=None, env={
+            "VIRTUAL_ENV": os.path.join(self.directory, "env")}), 1)
+        self.assertIn("could not find source path `thing-node`", run.err)
+        self.assertEqual(self.made("who"), [os.path.join(self.directory, "env")])
+
+    def test_without_uv(self):
+        os.mkdir(os.path.join(self.directory, "bin"))
+        for line, advice in (("pip install nothing-such", ", without --uv it is pip itself"),
+                             ("uv pip install nothing-such", "")):
+            run = self.flow({"a": Node(SCRIPT, build=line)}, args=["--uv"], code=1,
+                            env={"PATH": os.path.join(self.directory, "bin")})
+            self.assertIn(f"node `a`: build: `{line}`: there is no program `uv` on PATH: "
+                          f"`pip install uv` makes one{advice}\n", run.err)
+
     def test_pip_is_not_asked_for_what_is_there(self):
         """Offline, without a pip, and where the distribution forbids it."""
         place = os.path.join(self.directory, "env")
@@ -85,7 +121,8 @@ class Build(FlowTest):
             file.write("Metadata-Version: 2.1\nName: thing\nVersion: 1.4\n")
         python = os.path.join(place, "bin", "python")
         for line in ("pip install thing", "pip install -q thing",
-                     "uv pip install thing", "python -m pip install thing"):
+                     "uv pip install thing", "python -m pip install thing",
+                     "pip install 'thing>=1.3,<2'"):
             run = self.flow({"a": Node(SCRIPT, build=line, python=python)})
             self.assertIn(f"build: is there already: {line}", run.out + run.err)
             self.assertIn("stdout a: ran", run.out)
@@ -93,3 +130,4 @@ class Build(FlowTest):
                         code=1)
         self.assertIn("node `a`: build: `pip install other` exited with code 1", run.err)
         self.assertIn("No module named pip", run.out)
+        self.assertIn(f"{python} has no pip; --uv lets uv do it", run.err)

@@ -209,6 +209,22 @@ class Git(FlowTest):
             self.assertEqual(sorted(map(os.path.basename, file.read().split())),
                              self.clones())
 
+    def test_its_python_is_the_clones_or_the_dataflows(self):
+        self.repository()
+        script = "import sys\nfrom dora import Node\nNode()\nprint(sys.prefix)\n"
+        self.commit("x", **{"prefix.py": script})
+        venv = [settings.python, "-m", "venv", "--without-pip"]
+        subprocess.run([*venv, self.directory + "/.venv"], check=True)
+        keys = {"path": "prefix.py", "git": "nodes.git", "isolation": "process"}
+        path = self.write_flow({
+            "a": Node(**keys, python="mine", build=" ".join([*venv, "mine"])),
+            "b": Node(**keys),
+        })
+        run = self.ended(self.start_file(path, python=None))
+        place, = self.clones()
+        self.assertRegex(run.lines("a")[0], f"^{self.directory}/out/git/.*/{place}/mine$")
+        self.assertEqual(run.lines("b"), [self.directory + "/.venv"])
+
     def test_a_program_of_the_clone(self):
         self.repository()
         self.commit("x", **{"say.sh": "#!/bin/sh\nbasename $PWD\n"})

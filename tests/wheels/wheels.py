@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+import textwrap
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -81,6 +82,7 @@ class venv:
     """The one in use."""
 
     packages = {}
+    uv = None  # its program
 
 
 class Real(FlowTest):
@@ -114,6 +116,35 @@ class Real(FlowTest):
         Examples.test_zero_copy_numpy(self)
 
     run_example = Examples.run_example
+
+
+class Uv(FlowTest):
+    """NumPy in an environment of uv, beside one of pip."""
+
+    def environment(self, extra=None):
+        env = super().environment(extra)
+        return {**env, "PATH": env["PATH"] + ":" + os.path.dirname(settings.python)}
+
+    def test_numpy_of_each_environment(self):
+        self.need("numpy")
+        if venv.uv is None:
+            self.skipTest("no uv for this Python")
+        made = f"uv venv --python {settings.python} made"
+        where = "\nprint(np.__file__)"
+        sender, receiver = (textwrap.dedent(text) + where for text in NUMPY_PAIR)
+        run = self.flow({
+            "sender": Node(sender, outputs=["x"]),
+            "receiver": Node(receiver, inputs={"x": "sender/x"}, python="made",
+                             build=f"{made}\npip install numpy"),
+        }, args=["--uv"], timeout=180)
+        total = sum(i % 256 for i in range(100000))
+        self.assertEqual(run.lines("receiver")[0], f"uint8 (100000,) {total} True")
+        self.assertIn(self.directory + "/made/lib", run.lines("receiver")[1])
+        self.assertIn(os.path.dirname(os.path.dirname(settings.python)) + "/lib",
+                      run.lines("sender")[0])
+        self.assertEqual(run.node("receiver")["copied_bytes"], 0)
+
+    need = Real.need
 
 
 class Inside(FlowTest):
@@ -179,6 +210,9 @@ def install(python, place):
     if subprocess.run([*get, *PACKAGES], stderr=subprocess.DEVNULL).returncode:
         for package in PACKAGES:
             subprocess.run([*get, package], stderr=subprocess.DEVNULL)
+    program = os.path.join(at, "bin", "uv")
+    subprocess.run([*get, "uv"], stderr=subprocess.DEVNULL)
+    venv.uv = program if os.path.exists(program) else None
     listed = subprocess.run([*pip, "list", "--format=freeze"], check=True,
                             capture_output=True, text=True).stdout.split()
     versions = dict(line.lower().replace("_", "-").split("==") for line in listed)
