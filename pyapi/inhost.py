@@ -250,26 +250,11 @@ def own_descriptors():
     os.write = posix.write = own_write
 
 
-def enter_venv():
-    """What site would have done had this interpreter started as argv[0]."""
+def enter_site():
+    """What was left out when this interpreter was made: packages, those of the
+    venv that argv[0] lies in, and what their .pth files say."""
     sys.executable = argv[0]
-    place = os.path.dirname(os.path.abspath(argv[0]))
-    if not any(os.path.isfile(os.path.join(above, "pyvenv.cfg"))
-               for above in (place, os.path.dirname(place))):
-        return
-    site = sys.modules.get("site")
-    if site is None:
-        return
-    outside = site.getsitepackages() + [site.getusersitepackages()]
-    sys.path[:] = [path for path in sys.path if path not in outside]
-    if sys.version_info >= (3, 14):  # there a venv is entered before site is
-        sys.prefix = sys.exec_prefix = os.path.dirname(place)
-        site.PREFIXES = [sys.prefix, sys.exec_prefix]
-    site.ENABLE_USER_SITE = None
-    known = site.venv(site.removeduppaths())
-    if site.ENABLE_USER_SITE is None:
-        site.ENABLE_USER_SITE = site.check_enableusersite()
-    site.addsitepackages(site.addusersitepackages(known))
+    import site
 
 
 def own_script():
@@ -366,7 +351,7 @@ guard_extensions()
 own_streams()
 own_descriptors()
 own_environment()
-enter_venv()
+enter_site()
 own_script()
 own_exits()
 time.sleep = sleep

@@ -5,7 +5,9 @@
  * whatever the locale.
  *   2. The main interpreter runs no node. It has met _datetime, whose types are
  *      the process's and must be made before two interpreters use them.
- *   3. Interpreters are made one at a time. */
+ *   3. Interpreters are made one at a time. None runs `site` when it is made,
+ *      nor the .pth files that it knows of: they may import what only
+ *      inhost.py refuses, which sees to it then. */
 #include "inhost.h"
 
 #include <string.h>
@@ -42,6 +44,7 @@ initialize(const char *base)
     config.install_signal_handlers = 0;
     config.buffered_stdio = 0;
     config.inspect = 0;
+    config.site_import = 0;
     status = PyConfig_SetBytesString(&config, &config.executable, base);
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { NO_SITE = 6 }; /* in sys.flags */
+
 /* inhost.py, as it is. */
 extern const char dora__inhost_source[];
 __asm__(".section .rodata\n"
@@ -46,11 +48,34 @@ dora__inhost_compile(void)
     return compiled.bytes == NULL ? -1 : 0;
 }
 
+/* sys.flags of an interpreter that runs `site`: as what is started with the
+ * same flags is to. */
+static int
+flag_site(void)
+{
+    PyObject *flags = PySys_GetObject("flags"), *no_site, *zero; /* borrowed */
+
+    no_site = flags == NULL ? NULL : PyObject_GetAttrString(flags, "no_site");
+    if (no_site == NULL ||
+        PyStructSequence_GetItem(flags, NO_SITE) != no_site) {
+        Py_XDECREF(no_site);
+        PyErr_SetString(PyExc_SystemError, "sys.flags is not as it was");
+        return -1;
+    }
+    Py_DECREF(no_site);
+    zero = PyLong_FromLong(0);
+    if (zero == NULL)
+        return -1;
+    PyStructSequence_SetItem(flags, NO_SITE, zero);
+    return 0;
+}
+
 /* What inhost.py defines: a new dict; NULL with an exception. */
 static PyObject *
 boot(struct dora__guest *g)
 {
-    PyObject *globals = dora__inhost_calls(g), *code, *result = NULL;
+    PyObject *globals = flag_site() < 0 ? NULL : dora__inhost_calls(g);
+    PyObject *code, *result = NULL;
 
     if (globals == NULL)
         return NULL;
@@ -164,7 +189,10 @@ dora__inhost_script(struct dora__guest *g)
     int status = 0;
 
     if (globals == NULL) {
-        PyErr_Print(); /* no script has run: nothing here exits */
+        if (g->refused[0] != 0) /* a .pth file imports it */
+            PyErr_Clear();
+        else
+            PyErr_Print(); /* no script has run: nothing here exits */
         return 1 << 8;
     }
     if (execute(g->argv[2]) < 0)
