@@ -96,7 +96,8 @@ void dora__inhost_close(struct dora__guest *guest);
 
 /* Once, attached to the main interpreter. */
 void dora__inhost_fault_start(bool say_faults);
-/* On the thread that will run the script, and when it has. */
+/* On the thread that will run the script, in its interpreter, and when that has
+ * ended. */
 void dora__inhost_fault_enter(struct dora__guest *guest);
 void dora__inhost_fault_leave(struct dora__guest *guest);
 /* On that thread: prints where it is, if that is still to be told. */

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 enum { ALTERNATE_STACK = 64 << 10 };
 
@@ -31,6 +30,16 @@ static struct {
     bool caught;        /* kicks are ours */
     void (*print)(int); /* faulthandler's; NULL: none */
 } kick = {.fd = -1, .taken = ATOMIC_FLAG_INIT};
+
+/* The interpreters of guests, for handlers on threads that scripts started. A
+ * cell is there for ever, and used again. */
+struct present {
+    struct present *next;
+    _Atomic(PyInterpreterState *) interpreter; /* NULL: the cell is free */
+    const struct dora__guest *guest;
+};
+static pthread_mutex_t presence = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(struct present *) all_present;
 
 static const struct fault {
     int number;
@@ -121,15 +130,32 @@ dora__inhost_fault_kick(struct dora__guest *g)
 
 /* --- faults --------------------------------------------------------------- */
 
-/* Threads that a script has started bear the name of its own. */
+/* Whose interpreter the thread is attached to, which a script may have started
+ * as well; or NULL. */
+static const struct dora__guest *
+find_guest(void)
+{
+    PyThreadState *thread = PyThreadState_GetUnchecked();
+    const struct present *p;
+
+    if (mine != NULL || thread == NULL)
+        return mine;
+    /* Pairs with note_present. */
+    p = atomic_load_explicit(&all_present, memory_order_acquire);
+    while (p != NULL &&
+           atomic_load_explicit(&p->interpreter, memory_order_acquire) !=
+               thread->interp)
+        p = p->next;
+    return p != NULL ? p->guest : NULL;
+}
+
 static void
 say_whose(const char *what)
 {
-    char name[16] = "?";
+    const struct dora__guest *g = find_guest();
 
-    (void)prctl(PR_GET_NAME, name, 0L, 0L, 0L);
     say(STDERR_FILENO, "\ndora-run: node `");
-    say(STDERR_FILENO, mine != NULL ? mine->id : name);
+    say(STDERR_FILENO, g != NULL ? g->id : "?");
     say(STDERR_FILENO, "` has crashed (");
     say(STDERR_FILENO, what);
     say(STDERR_FILENO, "), and all nodes inside dora-run with it; `isolation: "
@@ -179,6 +205,59 @@ dora__inhost_fault_start(bool say_faults)
 
 /* --- threads -------------------------------------------------------------- */
 
+/* A free cell, or a new one; NULL: no memory. Under the lock. */
+static struct present *
+free_cell(void)
+{
+    struct present *first =
+        atomic_load_explicit(&all_present, memory_order_relaxed);
+    struct present *p = first;
+
+    while (p != NULL &&
+           atomic_load_explicit(&p->interpreter, memory_order_relaxed) != NULL)
+        p = p->next;
+    if (p != NULL)
+        return p;
+    p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->next = first;
+    /* Pairs with find_guest. */
+    atomic_store_explicit(&all_present, p, memory_order_release);
+    return p;
+}
+
+static void
+note_present(struct dora__guest *g)
+{
+    struct present *p;
+
+    (void)pthread_mutex_lock(&presence);
+    p = free_cell();
+    if (p != NULL) {
+        p->guest = g;
+        /* Pairs with find_guest. */
+        atomic_store_explicit(&p->interpreter, g->state, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&presence);
+}
+
+static void
+note_gone(const struct dora__guest *g)
+{
+    struct present *p;
+
+    (void)pthread_mutex_lock(&presence);
+    p = atomic_load_explicit(&all_present, memory_order_relaxed);
+    while (p != NULL && p->guest != g)
+        p = p->next;
+    if (p != NULL) {
+        p->guest = NULL;
+        atomic_store_explicit(&p->interpreter, NULL, memory_order_relaxed);
+    }
+    (void)pthread_mutex_unlock(&presence);
+}
+
 void
 dora__inhost_fault_enter(struct dora__guest *g)
 {
@@ -189,6 +268,7 @@ dora__inhost_fault_enter(struct dora__guest *g)
     if (stack.ss_sp != NULL)
         (void)sigaltstack(&stack, NULL);
     mine = g;
+    note_present(g);
     sigemptyset(&kicks);
     sigaddset(&kicks, DORA__KICK);
     (void)pthread_sigmask(SIG_UNBLOCK, &kicks, NULL);
@@ -204,6 +284,8 @@ dora__inhost_fault_leave(struct dora__guest *g)
     sigaddset(&kicks, DORA__KICK);
     (void)pthread_sigmask(SIG_BLOCK, &kicks, NULL);
     mine = NULL;
+    if (!g->stays)
+        note_gone(g);
     (void)sigaltstack(&none, NULL);
     free(g->alternate_stack);
     g->alternate_stack = NULL;

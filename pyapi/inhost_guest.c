@@ -238,8 +238,8 @@ run_script(struct dora__guest *g, struct dora_error *err)
         return 1 << 8;
     g->ident = PyThread_get_thread_ident();
     g->native_id = gettid();
-    dora__inhost_fault_enter(g);
     g->state = own->interp;
+    dora__inhost_fault_enter(g);
     set_interpreter(g, own->interp);
     if (dora__py_seat_later(g->id, attach, g) < 0 ||
         dora__py_debug_install() < 0) {
