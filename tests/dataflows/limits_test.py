@@ -7,7 +7,8 @@ import subprocess
 import unittest
 
 from harness import FlowTest, Node, settings, tier
-from places import LITTLE_LOCKED, control_group, own_mounts, own_namespace
+from places import (
+    LITTLE_LOCKED, as_nobody, control_group, own_mounts, own_namespace)
 
 SOURCE = """
     from dora import Node
@@ -254,14 +255,7 @@ class Places(LimitTest):
 
     def test_without_rights(self):
         """As nobody, whose home does not exist."""
-        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        if os.geteuid() != 0:
-            self.skipTest("so are all tests here")
-        for program in (settings.python, settings.dora_run):
-            if subprocess.run(  # setpriv itself still may what root may
-                [*nobody, "sh", "-c", '"$0" --version', program], capture_output=True
-            ).returncode:
-                self.skipTest(f"{program} is not for everybody")
+        nobody = as_nobody(settings.python, settings.dora_run)
         os.chown(self.directory, 65534, 65534)
         self.assert_runs(under=nobody, env={"HOME": "/nonexistent"})
 

@@ -8,6 +8,7 @@ import time
 import unittest
 
 from harness import FlowTest, Node, settings
+from places import as_nobody
 
 #: Leaves children of every kind, which keep the environment's mark.
 FAMILY = """
@@ -132,8 +133,10 @@ class Orphans(OrphanTest):
 
 
 class Neighbours(OrphanTest):
-    def test_twenty_runs_side_by_side_some_killed(self):
-        """T37: each ends its own, and only those."""
+    """T37: each ends its own, and only those."""
+
+    def run_side_by_side(self, unders):
+        """The same file below each of these commands; some are killed."""
         path = self.write_flow({
             "source": Node("""
                 import os
@@ -151,7 +154,8 @@ class Neighbours(OrphanTest):
         })
         key, value = self.mark.split("=")
         runs = [
-            self.start_file(path, env={"WHO": str(n), key: value}) for n in range(20)
+            self.start_file(path, under=under, env={"WHO": str(n), key: value})
+            for n, under in enumerate(unders)
         ]
         for running in runs[::4]:
             time.sleep(0.05)
@@ -162,6 +166,15 @@ class Neighbours(OrphanTest):
                 self.assertEqual(run.code, 0, run)
                 self.assertIn("sink: True", run.out)
         self.assert_gone()
+
+    def test_twenty_of_one_user(self):
+        self.run_side_by_side([()] * 20)
+
+    def test_of_two_users(self):
+        nobody = as_nobody(settings.python, settings.dora_run)
+        os.chmod(self.directory, 0o777)
+        self.write("report.json", "", 0o666)
+        self.run_side_by_side([(), nobody, nobody, (), nobody] * 2)
 
 
 if __name__ == "__main__":

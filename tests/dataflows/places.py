@@ -49,3 +49,16 @@ def own_namespace(kind):
 def own_mounts(commands):
     """Executes the rest of its line after `commands`, which may mount."""
     return [*own_namespace("-m"), "sh", "-ec", f'{commands}\nexec "$@"', "sh"]
+
+
+def as_nobody(*programs):
+    """Executes the rest of its line as another user, who may run these."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("only root may be another")
+    for program in programs:
+        if subprocess.run(  # setpriv itself still may what root may
+            [*nobody, "sh", "-c", '"$0" --version', program], capture_output=True
+        ).returncode:
+            raise unittest.SkipTest(f"{program} is not for everybody")
+    return nobody
