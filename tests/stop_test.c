@@ -26,15 +26,16 @@ test_stop_graces_can_be_short(void **state)
     (void)state;
     load_graced(
         &run, "nodes:\n" DEAF "  - {id: self, path: self, args: ignore-all}\n",
-        100 * MS, 100 * MS);
+        100 * MS, 500 * MS);
     start(&run);
     await_log(&run.log, "deaf 1 6 up");
     await_log(&run.log, "self 1 3 up");
     begun = dora__now();
     dora_dataflow_stop(run.flow);
-    expect_failure(&run, "node `deaf` did not stop in time and was killed");
-    assert_true(dora__now() - begun >= 200 * MS);
-    assert_true(dora__now() - begun < 5 * SECOND);
+    /* Either may be the first to end. */
+    assert_int_equal(dora_dataflow_wait(run.flow, -1, NULL), -ECANCELED);
+    assert_true(dora__now() - begun >= 600 * MS);
+    assert_true(dora__now() - begun < 8 * SECOND);
     expect_exit(&run, 0, DORA_EXIT_GRACE, SIGKILL);
     expect_exit(&run, 1, DORA_EXIT_GRACE, SIGKILL);
     expect_log(&run, "deaf 1 6 told");
