@@ -270,10 +270,11 @@ class FlowTest(unittest.TestCase):
         place = os.path.dirname(python)
         python3 = os.path.join(place, "python3")
         if not (os.path.exists(python3) and os.path.samefile(python3, python)):
-            place = os.path.join(self.directory, "as-python3")
-            os.makedirs(place, exist_ok=True)
-            if not os.path.lexists(os.path.join(place, "python3")):
+            place = self.directory + "-python3"
+            if not os.path.exists(place):
+                os.mkdir(place)
                 os.symlink(python, os.path.join(place, "python3"))
+                self.addCleanup(shutil.rmtree, place)
         return place + ":" + os.environ.get("PATH", "")
 
     def environment(self, extra=None):

@@ -28,7 +28,7 @@ class Interpreters(FlowTest):
         super().setUp()
         self.base, self.prefix, self.library = facts()
         self.version = "%d.%d" % tuple(settings.version[:2])
-        self.plain = os.path.join(os.path.dirname(settings.python), "python3")
+        self.plain = shutil.which("python3", path=self.path_to(settings.python))
 
     def below(self, name):
         """A directory of that name is where the dataflow is from now on."""
