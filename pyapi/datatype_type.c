@@ -19,11 +19,21 @@ name_of(PyObject *self)
                                       : "null";
 }
 
+/* The module holds them, they their type, and that the module: only a collector
+ * that sees all three frees any. */
+static int
+datatype_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
 static void
 datatype_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    PyObject_GC_UnTrack(self);
     dora__py_free(type, (PyObject *)self);
     Py_DECREF(type);
 }
@@ -103,6 +113,7 @@ static PyGetSetDef datatype_getset[] = {
 };
 
 static PyType_Slot datatype_slots[] = {
+    {Py_tp_traverse, (void *)datatype_traverse},
     {Py_tp_dealloc, (void *)datatype_dealloc},
     {Py_tp_str, (void *)datatype_str},
     {Py_tp_repr, (void *)datatype_repr},
@@ -117,8 +128,8 @@ static PyType_Slot datatype_slots[] = {
 static PyType_Spec datatype_spec = {
     .name = "dora.DataType",
     .basicsize = sizeof(struct datatype),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = datatype_slots,
 };
 

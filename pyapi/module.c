@@ -107,22 +107,24 @@ static PyObject *
 make_status(PyObject *module)
 {
     struct dora__py_module *m = dora__py_state(module);
-    PyObject *enums, *status;
+    PyObject *enums, *name, *status;
 
     if (m->status != NULL)
         return Py_NewRef(m->status);
     enums = PyImport_ImportModule("enum");
-    if (enums == NULL)
+    name = enums == NULL ? NULL : PyModule_GetNameObject(module);
+    status = name == NULL
+                 ? NULL
+                 : PyObject_CallMethod(enums, "Enum", "s((si)(si)(si))",
+                                       "DoraStatus", "CONTINUE", 0, "STOP", 1,
+                                       "STOP_ALL", 2);
+    if (status != NULL &&
+        PyObject_SetAttrString(status, "__module__", name) < 0)
+        Py_CLEAR(status);
+    Py_XDECREF(name);
+    Py_XDECREF(enums);
+    if (status == NULL)
         return NULL;
-    status = PyObject_CallMethod(enums, "Enum", "s((si)(si)(si))", "DoraStatus",
-                                 "CONTINUE", 0, "STOP", 1, "STOP_ALL", 2);
-    Py_DECREF(enums);
-    if (status == NULL ||
-        PyObject_SetAttrString(status, "__module__",
-                               PyModule_GetNameObject(module)) < 0) {
-        Py_XDECREF(status);
-        return NULL;
-    }
     m->status = Py_NewRef(status);
     return status;
 }
