@@ -370,8 +370,7 @@ static int
 build_at(struct build *b)
 {
     b->site = (struct dora__site){
-        .libexec =
-            b->options->libexec != NULL ? b->options->libexec : DORA_LIBEXEC,
+        .libexec = b->options->libexec,
         .directory = b->directory,
         .base = b->base,
         .python = b->options->python,
@@ -425,6 +424,8 @@ dora_build_file(const char *path, const struct dora_options *options,
         return dora__fail(err, errno, "%s: %s", path, strerror(errno));
     memcpy(&known, options,
            options->size < sizeof known ? options->size : sizeof known);
+    if (known.libexec == NULL)
+        known.libexec = DORA_LIBEXEC;
     b.base = directory;
     code = dora__graph_load(text, size, &context, &graph, err);
     if (code < 0)

@@ -5,6 +5,7 @@
  *      another repository.
  *   3. Its words are told to the log, of its progress one a second. */
 #include "git.h"
+#include "graph_text.h"
 #include "kind.h"
 #include "tool.h"
 
@@ -35,8 +36,14 @@ static bool
 is_progress(const char *text, size_t size)
 {
     return memmem(text, size, "% (", 3) != NULL ||
-           ends_with(text, size, "done.") ||
-           begins_with(text, size, "remote: Total ") ||
+           ends_with(text, size, "done.");
+}
+
+/* What says nothing that is not known. */
+static bool
+is_idle(const char *text, size_t size)
+{
+    return begins_with(text, size, "remote: Total ") ||
            begins_with(text, size, "Cloning into ");
 }
 
@@ -95,7 +102,7 @@ hear(void *arg, const char *text, size_t size)
 
     while (size > 0 && text[size - 1] == ' ')
         size--;
-    if (size == 0 || take_answer(g, text, size))
+    if (size == 0 || is_idle(text, size) || take_answer(g, text, size))
         return;
     if (is_progress(text, size)) {
         now = dora__now();
@@ -176,14 +183,13 @@ dora__git_run(struct dora__git_program *g, const char *directory,
     g->last[0] = '\0';
     g->fatal = false;
     g->found[0] = '\0';
+    g->said_at = dora__now(); /* what is quick needs none */
     for (; *words != NULL && code == 0; words++)
         if (**words != '\0')
             code = dora__launch_push(&argv, *words);
     if (code == 0)
         code = dora__tool_run(&tool, argv);
-    for (size_t i = 0; argv != NULL && argv[i] != NULL; i++)
-        free(argv[i]);
-    free(argv);
+    (void)dora__words_free(argv);
     return code;
 }
 

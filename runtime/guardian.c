@@ -15,6 +15,9 @@
  * adopt and reap children of the application it is embedded in, and nothing in
  * a host that is killed could clean up after it.
  *
+ * As `dora-guardian tie PID PROGRAM NAME ARGUMENTS...` it is only the way in
+ * which PID executes a program that must not outlive it.
+ *
  * It sits in a process group of its own and ignores the signals a terminal or
  * a person sends: how a dataflow stops is for its host to decide. */
 #include "guardian_start.h"
@@ -307,12 +310,27 @@ drain_signals(const struct guardian *g)
         continue;
 }
 
+/* Becomes the program `words[1]`, with the arguments after it, which ends with
+ * its parent: that is `words[0]`, or it has gone already. */
+static int
+tie(char **words)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+        getppid() != (pid_t)strtol(words[0], NULL, 10))
+        return 1;
+    (void)execv(words[1], words + 2);
+    (void)fprintf(stderr, "%s: %s\n", words[1], strerror(errno));
+    return 127;
+}
+
 int
 main(int argc, char **argv)
 {
     struct guardian g = {.host = -1};
     struct pollfd polled[3];
 
+    if (argc > 4 && strcmp(argv[1], DORA__GUARDIAN_TIE) == 0)
+        return tie(argv + 2);
     if (argc != 2 || prepare(&g, (pid_t)strtol(argv[1], NULL, 10)) < 0)
         return 1;
     polled[0] = (struct pollfd){DORA__GUARDIAN_SOCKET, POLLIN, 0};

@@ -11,6 +11,10 @@ enum {
     DORA__GUARDIAN_MAX_FDS = 8,
 };
 
+/* First argument of the program when it is to be something else: see
+ * guardian.c. */
+#define DORA__GUARDIAN_TIE "tie"
+
 enum dora__request_type {
     /* Start a process. Descriptors: a sealed memfd holding a
      * dora__spawn_header and what follows it; stdout; stderr; then any

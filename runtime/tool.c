@@ -3,14 +3,18 @@
  *   1. A tool reads nothing, and knows nothing of our signals.
  *   2. It is over when it has exited: what it leaves behind may hold its output
  *      open for as long as it likes.
- *   3. Asked to stop it has a moment to clean up. */
+ *   3. Asked to stop it has a moment to clean up. It does not outlive us: its
+ *      death at ours is asked for by dora-guardian, which then becomes it. */
 #include "tool.h"
+#include "graph_text.h"
+#include "guardian_protocol.h"
 #include "kind.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -79,26 +83,51 @@ set_files(posix_spawn_file_actions_t *files, const char *directory, int output)
     return code;
 }
 
+/* The same command, executed by dora-guardian: new. NULL: there is none, so it
+ * has to do without. */
+static char **
+tie(const struct dora__tool *tool, const char *program, char **argv)
+{
+    const char *libexec = tool->options->libexec;
+    DORA_AUTOFREE char *found =
+        libexec != NULL ? dora__format("%s/dora-guardian", libexec) : NULL;
+    DORA_AUTOFREE char *guardian = found != NULL ? realpath(found, NULL) : NULL;
+    char pid[16], **words = NULL;
+    const char *const way[] = {guardian, DORA__GUARDIAN_TIE, pid, program};
+    int code = guardian != NULL ? 0 : -ENOENT;
+
+    (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
+    for (size_t i = 0; i < DORA_COUNT(way) && code == 0; i++)
+        code = dora__launch_push(&words, way[i]);
+    for (; *argv != NULL && code == 0; argv++)
+        code = dora__launch_push(&words, *argv);
+    return code < 0 ? dora__words_free(words) : words;
+}
+
 static int
 spawn(const struct dora__tool *tool, const char *program, char **argv,
       int output, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
+    char **tied;
     int code = posix_spawn_file_actions_init(&files);
 
     if (code != 0)
         return -code;
+    tied = tie(tool, program, argv);
     code = posix_spawnattr_init(&how);
     if (code == 0) {
         code = set_signals(&how, tool->alone);
         if (code == 0)
             code = set_files(&files, tool->directory, output);
         if (code == 0)
-            code = posix_spawn(ret_pid, program, &files, &how, argv,
+            code = posix_spawn(ret_pid, tied != NULL ? tied[0] : program,
+                               &files, &how, tied != NULL ? tied : argv,
                                tool->environment);
         (void)posix_spawnattr_destroy(&how);
     }
+    (void)dora__words_free(tied);
     (void)posix_spawn_file_actions_destroy(&files);
     return -code;
 }

@@ -1,4 +1,5 @@
-/* tool_test.c - running a program to its end. */
+/* tool_test.c - running a program to its end. argv[1]: the directory of the
+ * helper programs. */
 #include "tool.h"
 
 #include <fcntl.h>
@@ -14,7 +15,10 @@
 struct heard {
     struct dora__text lines;
     const char *stop_after; /* a line; NULL: never */
+    const char *libexec;    /* NULL: without dora-guardian */
 };
+
+static const char *libexec;
 
 static void
 hear(void *arg, const char *text, size_t size)
@@ -41,7 +45,11 @@ run(struct heard *heard, bool alone, const char *script)
     char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)script,
                     NULL};
     const struct dora_options options = {
-        .size = sizeof options, .stop = wants_stop, .stop_arg = heard};
+        .size = sizeof options,
+        .libexec = heard->libexec,
+        .stop = wants_stop,
+        .stop_arg = heard,
+    };
     const struct dora__tool tool = {
         .options = &options,
         .directory = "/",
@@ -155,6 +163,33 @@ test_tool_does_not_begin_once_stopped(void **state)
     free(heard.lines.text);
 }
 
+/* A process between us and the tool is killed: its tool goes too. */
+static void
+test_tool_does_not_outlive_us(void **state)
+{
+    struct heard heard = {.libexec = libexec};
+    char byte;
+    int ends[2];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        DORA_AUTOFREE char *script =
+            dora__format("exec 9> /proc/%d/fd/%d; echo >&9; exec sleep 100",
+                         (int)getpid(), ends[1]);
+
+        _exit(run(&heard, true, script));
+    }
+    (void)close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(read(ends[0], &byte, 1), 0); /* nobody holds it any more */
+    (void)close(ends[0]);
+}
+
 static void
 test_tool_that_is_not_there(void **state)
 {
@@ -169,7 +204,7 @@ test_tool_that_is_not_there(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tool_says_what_it_prints_and_how_it_ends),
@@ -179,9 +214,11 @@ main(void)
         cmocka_unit_test(test_tool_reads_nothing_and_has_no_terminal),
         cmocka_unit_test(test_tool_is_stopped),
         cmocka_unit_test(test_tool_does_not_begin_once_stopped),
+        cmocka_unit_test(test_tool_does_not_outlive_us),
         cmocka_unit_test(test_tool_that_is_not_there),
     };
 
+    libexec = argc > 1 ? argv[1] : "build";
     alarm(60);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

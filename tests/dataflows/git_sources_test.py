@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,10 @@ case "$*" in
     for last; do :; done
     mkdir -p "$last/.git"
     echo $$ > {place}/pid
-    printf 'Receiving objects:  10%% (1/10)\\r' >&2
-    exec sleep 60;;
+    while :; do
+        printf 'Receiving objects:  10%% (1/10)\\r' >&2
+        sleep 0.2
+    done;;
 esac
 exec {git} "$@"
 """
@@ -315,6 +318,17 @@ class Git(FlowTest):
         self.assertIn("terminal=0 tty=", run.out)
         self.assertIn("No such device or address", run.out)
 
+    def assert_gone(self):
+        """git has ended, by a signal that nobody but the kernel sends."""
+        with open(self.directory + "/pid") as file:
+            pid = int(file.read())
+        try:
+            ended = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        self.addCleanup(os.close, ended)
+        self.assertTrue(select.select([ended], [], [], 5 * settings.patience)[0])
+
     # --- stopped, killed, side by side ------------------------------------
 
     def cloning(self):
@@ -355,8 +369,7 @@ class Git(FlowTest):
         running = self.cloning()
         running.signal(signal.SIGKILL)
         self.ended(running, None)
-        with open(self.directory + "/pid") as file:
-            os.kill(int(file.read()), signal.SIGKILL)  # git itself would meet SIGPIPE
+        self.assert_gone()
         self.assertEqual(len(self.clones()), 1)
         run = self.flow({"a": self.node()})
         self.assertEqual(self.said(run), ("first", first))
