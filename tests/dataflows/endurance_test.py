@@ -9,7 +9,7 @@ from orphans_test import guardian_of
 
 #: Said by each node that stays, once everything has been in use and at the end.
 SIZES = """
-    import os, resource, sys
+    import os, sys
     MESSAGES, REQUESTS, RESTARTS = map(int, sys.argv[1:])
 
     def size():
