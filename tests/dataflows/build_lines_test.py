@@ -1,6 +1,8 @@
 """`build:` lines of nodes: what runs, when again, and in which Python."""
 
 import os
+import select
+import signal
 import subprocess
 
 from harness import FlowTest, Node, settings
@@ -57,6 +59,21 @@ class Build(FlowTest):
         self.assertIn("`no-such-program x`: No such file or directory", run.err)
         run = self.flow(self.node("echo 'open"), code=1)
         self.assertIn("build: `echo 'open`: ", run.err)
+
+    def test_it_ends_with_dora_run(self):
+        line = "sh -c 'echo $$ > pid; echo waits; exec sleep 100'"
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            running = self.start(self.node(line))
+            running.expect("stdout a: waits")
+            ended = os.pidfd_open(int(self.made("pid")[0]))
+            self.addCleanup(os.close, ended)
+            running.signal(number)
+            run = self.ended(running, None)
+            self.assertTrue(select.select([ended], [], [], 5 * settings.patience)[0])
+            if number != signal.SIGKILL:
+                self.assertEqual(run.code, 1)
+                self.assertIn(f"node `a`: build: `{line}` was stopped", run.err)
+                self.assertNotIn("ran", run.out)
 
     def test_it_may_make_the_node(self):
         self.write("source.py", SCRIPT)
@@ -115,7 +132,7 @@ class Build(FlowTest):
         subprocess.run([settings.python, "-m", "venv", "--without-pip", place],
                        check=True, capture_output=True, timeout=60)
         site, = (os.path.join(r, d) for r, ds, _ in os.walk(place)
-                 for d in ds if d == "site-packages" and "64" not in r)
+                 for d in ds if d == "site-packages" and "64" not in os.path.relpath(r, place))
         os.mkdir(os.path.join(site, "thing-1.4.dist-info"))
         with open(os.path.join(site, "thing-1.4.dist-info", "METADATA"), "w") as file:
             file.write("Metadata-Version: 2.1\nName: thing\nVersion: 1.4\n")
