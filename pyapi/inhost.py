@@ -2,7 +2,7 @@
 
 Runs once in each, before the script, with what inhost_calls.c gives it as
 globals: argv, env, id, program, ident, native_id, stdout, stderr, sound; sleep,
-refuse, registered, acted, leave. What a script may take for its process's and is the host's is
+file_opener, refuse, registered, acted, leave. What a script may take for its process's and is the host's is
 replaced here; what cannot be is refused.
 """
 
@@ -34,13 +34,20 @@ class NeedsProcess(BaseException):
     """The script cannot run inside the host; no concern of its handlers."""
 
 
+INSIDE = f"node '{id}', which runs inside the host"
+REMEDY = "give the node `isolation: process`"
+
+
+def fail_import(name):
+    raise ImportError(
+        f"{name} cannot be loaded by {INSIDE}: its C code serves one "
+        f"interpreter of a process only; {REMEDY}", name=name)
+
+
 def refuse_module(name):
     if not refuse(name):
         raise NeedsProcess(name)
-    raise ImportError(
-        f"{name} cannot be loaded by node '{id}', which runs inside the host: "
-        "its C code serves one interpreter of a process only. Give the node "
-        "`isolation: process`", name=name)
+    fail_import(name)
 
 
 def guard_extensions():
@@ -50,7 +57,9 @@ def guard_extensions():
 
     def create_dynamic(spec, file=None):
         ours = os.path.dirname(spec.origin) == library
-        if not (ours and (spec.name in SOUND or spec.name in OPTIONAL)):
+        if ours and spec.name in OPTIONAL:
+            fail_import(spec.name)
+        if not (ours and spec.name in SOUND):
             refuse_module(spec.name)
         return dynamic(spec)
 
@@ -186,6 +195,7 @@ end_process = os.kill
 
 def own_exits():
     kill, getpid = os.kill, os.getpid
+    killpg, getpgrp = os.killpg, os.getpgrp
     harmless = {_signal.SIGCHLD, _signal.SIGCONT, _signal.SIGURG,
                 _signal.SIGWINCH}
 
@@ -201,12 +211,39 @@ def own_exits():
         else:
             kill(pid, number)
 
+    def own_killpg(group, number, /):
+        if number != 0 and group in (0, getpgrp()):
+            raise_signal(number)
+        else:
+            killpg(group, number)
+
     os._exit = lambda status: leave_as((status & 0xFF) << 8)
     os.abort = lambda: leave_as(_signal.SIGABRT)
-    os.kill = own_kill
+    os.kill, os.killpg = own_kill, own_killpg
     _signal.raise_signal = raise_signal
-    for name in ("_exit", "abort", "kill"):
+    for name in ("_exit", "abort", "kill", "killpg"):
         setattr(posix, name, getattr(os, name))
+
+
+def refusal(name, error, why):
+    def refused(*args, **keys):
+        raise error(f"{name} is not for {INSIDE}: {why}; {REMEDY}")
+
+    refused.__name__ = refused.__qualname__ = name.partition(".")[2]
+    return refused
+
+
+def refuse_calls():
+    # Some would fail by themselves, with words about interpreters; the timers
+    # would end the host.
+    for name in ("signal", "set_wakeup_fd", "alarm", "setitimer"):
+        setattr(_signal, name, refusal(f"signal.{name}", ValueError,
+                                       "signals are the process's"))
+    for name in ("fork", "forkpty", "execv", "execve"):
+        function = refusal(f"os.{name}", RuntimeError,
+                           "the process is not its own")
+        setattr(os, name, function)
+        setattr(posix, name, function)
 
 
 def own_environment():
@@ -231,23 +268,55 @@ def own_streams():
     def writer(fd, name, errors):
         raw = io.FileIO(fd, "w", closefd=False)
         raw.name = name
-        return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8",
-                                errors=errors, line_buffering=True,
-                                write_through=True)
+        stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8",
+                                  errors=errors, line_buffering=True,
+                                  write_through=True)
+        stream.mode = "w"
+        return stream
 
-    sys.stdin = sys.__stdin__ = open(os.devnull, encoding="utf-8")
+    raw = io.FileIO(os.devnull)
+    raw.name = "<stdin>"
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(
+        io.BufferedReader(raw), encoding="utf-8", errors="surrogateescape")
+    sys.stdin.mode = "r"
     sys.stdout = sys.__stdout__ = writer(stdout, "<stdout>", "surrogateescape")
     sys.stderr = sys.__stderr__ = writer(stderr, "<stderr>", "backslashreplace")
 
 
 def own_descriptors():
-    # To a script, 1 and 2 are its streams.
-    write, own = os.write, {1: stdout, 2: stderr}
+    # To a script, 0, 1 and 2 are its streams; it cannot close them.
+    own = {0: sys.__stdin__.fileno(), 1: stdout, 2: stderr}
+    paths = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+    close, dup, dup2, file_open = os.close, os.dup, os.dup2, open
 
-    def own_write(fd, data, /):
-        return write(own.get(fd, fd), data)
+    def on_own(function):
+        def owned(fd, *args):
+            return function(own.get(fd, fd), *args)
 
-    os.write = posix.write = own_write
+        owned.__name__ = owned.__qualname__ = function.__name__
+        return owned
+
+    def own_close(fd):
+        if fd not in own:
+            close(fd)
+
+    def own_dup2(fd, fd2, inheritable=True):
+        dup2(own.get(fd, fd), own.get(fd2, fd2),
+             inheritable and fd2 not in own)
+        return fd2
+
+    def open_stream(file, *args, closefd=True, **keys):
+        fd = own[paths.get(file, file)]
+        return file_open(dup(fd) if closefd else fd, *args, closefd=closefd,
+                         **keys)
+
+    replaced = {name: on_own(getattr(os, name))
+                for name in ("read", "write", "dup", "fstat", "isatty")}
+    for name, function in (*replaced.items(), ("close", own_close),
+                           ("dup2", own_dup2)):
+        setattr(os, name, function)
+        setattr(posix, name, function)
+    builtins.open = io.open = file_opener(file_open, open_stream)
 
 
 def enter_site():
@@ -351,9 +420,10 @@ guard_extensions()
 own_streams()
 own_descriptors()
 own_environment()
-enter_site()
-own_script()
 own_exits()
+refuse_calls()
 time.sleep = sleep
 sys.meta_path.insert(0, MenderFinder)
+enter_site()
+own_script()
 sys.addaudithook(watch)

@@ -24,10 +24,25 @@ guest_of(PyObject *capsule)
     return PyCapsule_GetPointer(capsule, GUEST);
 }
 
+/* As time.sleep: a float or what counts as an int. */
+static double
+seconds_of(PyObject *seconds)
+{
+    PyObject *whole;
+    double value;
+
+    if (PyFloat_Check(seconds))
+        return PyFloat_AS_DOUBLE(seconds);
+    whole = PyNumber_Index(seconds);
+    value = whole == NULL ? -1 : PyLong_AsDouble(whole);
+    Py_XDECREF(whole);
+    return value;
+}
+
 static PyObject *
 call_sleep(PyObject *self, PyObject *seconds)
 {
-    double value = PyFloat_AsDouble(seconds);
+    double value = seconds_of(seconds);
     int64_t now = dora__now();
 
     if (value == -1 && PyErr_Occurred())
@@ -40,7 +55,9 @@ call_sleep(PyObject *self, PyObject *seconds)
     }
     if (value > 9e9) {
         PyErr_SetString(PyExc_OverflowError,
-                        "timestamp too large to convert to C PyTime_t");
+                        PyFloat_Check(seconds)
+                            ? "timestamp out of range for platform time_t"
+                            : "timestamp too large to convert to C PyTime_t");
         return NULL;
     }
     dora__inhost_sleep(guest_of(self), now + (int64_t)(value * 1e9));
@@ -99,10 +116,61 @@ call_leave(PyObject *self, PyObject *status)
     Py_RETURN_NONE;
 }
 
+/* Which of the descriptors 0 to 2 a file is; -1: none. */
+static long
+find_stream(PyObject *file)
+{
+    static const char *const names[] = {"/dev/stdin", "/dev/stdout",
+                                        "/dev/stderr"};
+
+    if (PyLong_CheckExact(file)) {
+        long number = PyLong_AsLong(file);
+
+        PyErr_Clear();
+        return number >= 0 && number <= 2 ? number : -1;
+    }
+    for (long i = 0; PyUnicode_Check(file) && i < 3; i++)
+        if (PyUnicode_CompareWithASCIIString(file, names[i]) == 0)
+            return i;
+    return -1;
+}
+
+/* open() as the script has it; in C, so that no traceback has a line of it.
+ * `self`: the builtin, and what opens streams. */
+static PyObject *
+call_open(PyObject *self, PyObject *const *args, Py_ssize_t count,
+          PyObject *names)
+{
+    Py_ssize_t which = count > 0 && find_stream(args[0]) >= 0;
+
+    return PyObject_Vectorcall(PyTuple_GetItem(self, which), args,
+                               (size_t)count, names);
+}
+
+static PyMethodDef opener = {
+    "open", (PyCFunction)(void (*)(void))call_open,
+    METH_FASTCALL | METH_KEYWORDS,
+    "open($module, /, file, mode='r', buffering=-1, encoding=None,\n"
+    "     errors=None, newline=None, closefd=True, opener=None)\n--\n\n"
+    "Open file and return a stream.  Raise OSError upon failure."};
+
+/* The arguments are `self` of call_open. */
+static PyObject *
+call_file_opener(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *module = PyUnicode_FromString("_io"), *function = NULL;
+
+    if (module != NULL)
+        function = PyCFunction_NewEx(&opener, args, module);
+    Py_XDECREF(module);
+    return function;
+}
+
 static PyMethodDef methods[] = {
     {"sleep", call_sleep, METH_O,
      "sleep($module, seconds, /)\n--\n\nDelay execution for a given number of "
      "seconds; ended early when the dataflow stops."},
+    {"file_opener", call_file_opener, METH_VARARGS, NULL},
     {"refuse", call_refuse, METH_O, NULL},
     {"registered", call_registered, METH_NOARGS, NULL},
     {"acted", call_acted, METH_O, NULL},
