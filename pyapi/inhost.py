@@ -134,7 +134,7 @@ def mend_posixsubprocess(module):
         if args[5] is None:
             args[5] = [key + b"=" + value
                        for key, value in os.environ._data.items()]
-        for at, own in ((6, sys.__stdin__.fileno()), (9, stdout), (11, stderr)):
+        for at, own in ((6, nothing.fileno()), (9, stdout), (11, stderr)):
             if args[at] == -1:
                 args[at] = own
         mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
@@ -264,6 +264,9 @@ def own_environment():
     os.system = posix.system = system
 
 
+nothing = io.FileIO(os.devnull)  # what its stdin is, were that closed
+
+
 def own_streams():
     def writer(fd, name, errors):
         raw = io.FileIO(fd, "w", closefd=False)
@@ -274,7 +277,7 @@ def own_streams():
         stream.mode = "w"
         return stream
 
-    raw = io.FileIO(os.devnull)
+    raw = io.FileIO(nothing.fileno(), closefd=False)
     raw.name = "<stdin>"
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(
         io.BufferedReader(raw), encoding="utf-8", errors="surrogateescape")
@@ -285,7 +288,7 @@ def own_streams():
 
 def own_descriptors():
     # To a script, 0, 1 and 2 are its streams; it cannot close them.
-    own = {0: sys.__stdin__.fileno(), 1: stdout, 2: stderr}
+    own = {0: nothing.fileno(), 1: stdout, 2: stderr}
     paths = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
     close, dup, dup2, file_open = os.close, os.dup, os.dup2, open
 
@@ -399,6 +402,7 @@ def flush():
             stream.flush()
         except Exception:
             pass
+    nothing.close()
 
 
 def end(left):

@@ -9,7 +9,7 @@ REMEDY = "give the node `isolation: process`"
 class Streams(FlowTest):
     def test_by_number_and_by_path(self):
         run = self.flow({"node": Node("""
-            import os, sys
+            import os, subprocess, sys
             from dora import Node
             node = Node()
             with open(1, "w", closefd=False) as file:
@@ -25,6 +25,8 @@ class Streams(FlowTest):
             with open(2, "w", closefd=False) as file:
                 file.write("number\\n")
             os.write(2, b"write\\n")
+            sys.stdin.close()
+            subprocess.run(["cat"], check=True)
         """)})
         self.assertEqual(run.lines("node"), [
             "number", "copy", "path", "write", "b'' True True",
