@@ -64,6 +64,7 @@ def mend(pdb):
         turn = _thread.RLock()  # among the threads of the script
         held = None  # the terminal, while pdb talks
         said = False
+        ran = False
 
         def __init__(self, completekey="tab", stdin=None, stdout=None,
                      *args, **keys):
@@ -107,6 +108,15 @@ def mend(pdb):
                 super().interaction(*args, **keys)
             finally:
                 self.stdin, self.stdout = before
+
+        def _run(self, target):
+            # `python -m pdb` starts the script anew when it has ended; but a
+            # process is a node once.
+            if Pdb.ran:
+                self._user_requested_quit = True
+                return
+            Pdb.ran = True
+            super()._run(target)
 
         def complain(self):
             print("pdb: there is no terminal for it (dora-run is not in the "

@@ -162,6 +162,17 @@ class Debugger(FlowTest):
         terminal.end()
         self.assertEqual(self.records("node"), ["done"], terminal.text)
 
+    def test_around_a_script(self):
+        """`python -m pdb` would start it again and again."""
+        self.write("script.py", """
+            from dora import Node
+            node = Node()
+            print("once")
+        """)
+        run = self.flow({"node": Node(path="python", args="-m pdb script.py")},
+                        popen={"start_new_session": True})
+        self.assertEqual(run.lines("node").count("once"), 1, run)
+
     def test_streams_of_its_own(self):
         """Who gives pdb some talks by them, and needs no terminal."""
         run = self.flow({"node": Node("""
