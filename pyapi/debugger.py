@@ -14,17 +14,16 @@ import sys
 
 
 class Keys(io.RawIOBase):
-    """What is typed. When the dataflow stops it says `continue`, so that the
-    script learns of it as ever."""
+    """What is typed, and `stopped` when the dataflow stops."""
 
-    def __init__(self, fd):
-        self.fd = fd
+    def __init__(self, fd, stopped):
+        self.fd, self.stopped = fd, stopped
 
     def readable(self):
         return True
 
     def readinto(self, buffer):
-        data = os.read(self.fd, len(buffer)) if readable(self.fd) else b"continue\n"
+        data = os.read(self.fd, len(buffer)) if readable(self.fd) else self.stopped
         buffer[:len(data)] = data
         return len(data)
 
@@ -37,8 +36,8 @@ class Terminal:
         self.fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         self.group = os.tcgetpgrp(self.fd)
         self.bring(os.getpgrp())
-        self.reader = io.TextIOWrapper(io.BufferedReader(Keys(self.fd)),
-                                       errors="replace")
+        # So that the script learns of a stop as ever.
+        self.reader = self.keys(b"continue\n")
         self.writer = io.TextIOWrapper(io.FileIO(self.fd, "w", closefd=False),
                                        errors="replace", write_through=True)
 
@@ -51,6 +50,17 @@ class Terminal:
             os.tcsetpgrp(self.fd, group)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def keys(self, stopped):
+        return io.TextIOWrapper(io.BufferedReader(Keys(self.fd, stopped)),
+                                errors="replace")
+
+    def ask(self, question):
+        self.writer.write(question)
+        answer = self.keys(b"n\n").readline()
+        if not answer:
+            raise EOFError
+        return answer.rstrip("\n")
 
     def close(self):
         self.bring(self.group)
@@ -74,6 +84,8 @@ def mend(pdb):
                 if len(args) < 2:
                     keys["nosigint"] = True  # that is dora-run's
             super().__init__(completekey, stdin, stdout, *args, **keys)
+            if self.ours:  # input() and pyrepl are for the stdin of a process
+                self.use_rawinput, self.pyrepl_input = False, None
 
         def interaction(self, *args, **keys):
             if not self.ours:
@@ -118,12 +130,30 @@ def mend(pdb):
             Pdb.ran = True
             super()._run(target)
 
+        def do_interact(self, arg):
+            if Pdb.held is None or self.stdin is not Pdb.held.reader:
+                return super().do_interact(arg)
+            before = sys.stdin, sys.stdout, sys.stderr
+            sys.stdin = Pdb.held.keys(b"")
+            sys.stdout = sys.stderr = Pdb.held.writer
+            try:
+                return super().do_interact(arg)
+            finally:
+                sys.stdin, sys.stdout, sys.stderr = before
+
         def complain(self):
             print("pdb: there is no terminal for it (dora-run is not in the "
                   "foreground of one, or the script has let go of its Node); "
                   "going on", file=sys.stderr)
             self.set_continue()
 
+    def ask(prompt=""):
+        """input() of pdb, for its own questions."""
+        if Pdb.held is None:
+            return input(prompt)
+        return Pdb.held.ask(prompt)
+
+    pdb.input = ask
     Pdb.__qualname__, Pdb.__module__ = pdb.Pdb.__qualname__, pdb.__name__
     Pdb.__doc__ = pdb.Pdb.__doc__
     pdb.Pdb = Pdb

@@ -278,8 +278,44 @@ class Debugger(FlowTest):
         terminal = self.sit({"node": Node(STOPS, inputs=TIMER)})
         terminal.expect("(node) ")
         terminal.type("q")
+        # Since 3.14 pdb asks, and ends what it has stopped without a word.
+        if self.asks():
+            terminal.expect("Quit anyway? [y/n] ")
+            terminal.type("n")
+            terminal.expect("(node) ")
+            terminal.type("q")
+            terminal.expect("Quit anyway? [y/n] ")
+            terminal.type("y")
         self.assertEqual(terminal.end(), 1, terminal.text)
-        self.assertIn("BdbQuit", terminal.text)
+        self.assertIn("code 1" if self.asks() else "BdbQuit", terminal.text)
+
+    def asks(self):
+        line = "import sys; sys.exit(sys.version_info < (3, 14))"
+        return subprocess.run([settings.python, "-c", line]).returncode == 0
+
+    def test_its_questions(self):
+        """They are on the terminal as well, and so is a Python at the prompt."""
+        terminal = self.sit({"node": Node(STOPS, inputs=TIMER)})
+        terminal.expect("(node) ")
+        terminal.type("b 10")
+        terminal.expect("(node) ")
+        terminal.type("cl")
+        terminal.expect("Clear all breaks? ")
+        terminal.type("y")
+        self.assertIn("Deleted breakpoint 1", terminal.expect("(node) "))
+        terminal.type("interact")
+        terminal.expect(">>> ")
+        terminal.type("count * 14")
+        self.assertIn("42", terminal.expect(">>> "))
+        os.write(terminal.master, b"\x04")
+        terminal.expect("(node) ")
+        terminal.type("b 10")
+        terminal.expect("(node) ")
+        terminal.type("cl")
+        terminal.expect("Clear all breaks? ")
+        terminal.process.send_signal(signal.SIGTERM)
+        self.assertEqual(terminal.end(), 0, terminal.text)
+        self.assertIn("STOP after 3", self.records("node"))
 
     def test_a_stop_goes_on(self):
         """The script hears of it as ever."""
