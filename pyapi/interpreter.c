@@ -200,14 +200,11 @@ read_config(const char *executable, char **ret_text)
     return result;
 }
 
-/* Of an environment whose interpreter is a copy: by what its pyvenv.cfg says,
- * a file (`key`) or a directory that holds `name`. */
+/* A value of the pyvenv.cfg of an interpreter, new. */
 static int
-find_by_key(const struct dora__python_table *table, const char *executable,
-            const char *key, const char *name,
-            const struct dora__python_build **ret_build)
+find_value(const char *executable, const char *key, char **ret_value)
 {
-    DORA_AUTOFREE char *text = NULL, *base = NULL;
+    DORA_AUTOFREE char *text = NULL;
     const char *value;
     int result = read_config(executable, &text);
 
@@ -216,31 +213,82 @@ find_by_key(const struct dora__python_table *table, const char *executable,
     value = config_value(text, key);
     if (!value)
         return -ENOENT;
-    base = dora__format("%s%s%s", value, name ? "/" : "", name ? name : "");
+    *ret_value = strdup(value);
+    return *ret_value ? 0 : -ENOMEM;
+}
+
+/* By the file that pyvenv.cfg names. Where that is there it decides, though it
+ * may be of no build: *ret_build is NULL then. */
+static int
+find_by_name(const struct dora__python_table *table, const char *executable,
+             const char *key, const struct dora__python_build **ret_build)
+{
+    DORA_AUTOFREE char *base = NULL;
+    int result = find_value(executable, key, &base);
+
+    if (result < 0)
+        return result;
+    *ret_build = find_build(table, base);
+    return access(base, F_OK) < 0 ? -ENOENT : 0;
+}
+
+/* "3.13.0" and "3.13.2.final.0": an older interpreter's environment goes on
+ * when that has been updated. */
+static bool
+same_series(const char *version, const char *other)
+{
+    size_t size = strcspn(version, ".");
+
+    size += version[size] ? 1 + strcspn(version + size + 1, ".") : 0;
+    return !strncmp(version, other, size) &&
+           (!other[size] || other[size] == '.');
+}
+
+/* By the directory that pyvenv.cfg names, which may hold several Pythons. */
+static int
+find_by_home(const struct dora__python_table *table, const char *executable,
+             const char *name, const struct dora__python_build **ret_build)
+{
+    static const char *const keys[] = {"version_info", "version"};
+    DORA_AUTOFREE char *home = NULL, *base = NULL;
+    int result = find_value(executable, "home", &home);
+
+    if (result < 0)
+        return result;
+    base = dora__format("%s/%s", home, name);
     if (!base)
         return -ENOMEM;
     *ret_build = find_build(table, base);
+    for (size_t i = 0; i < DORA_COUNT(keys) && *ret_build; i++) {
+        DORA_AUTOFREE char *version = NULL;
+
+        result = find_value(executable, keys[i], &version);
+        if (result == -ENOMEM)
+            return result;
+        if (result == 0 && !same_series((*ret_build)->version, version))
+            *ret_build = NULL;
+    }
     return *ret_build ? 0 : -ENOENT;
 }
 
+/* Of an environment whose interpreter is a copy. That of others is a link to
+ * what it is, and pyvenv.cfg knows no better. */
 static int
-find_by_config(const struct dora__python_table *table, const char *executable,
+find_by_config(const struct dora__python_table *table, const char *path,
                const struct dora__python_build **ret_build)
 {
-    const struct {
-        const char *key, *name;
-    } ways[] = {
-        {"executable", NULL},
-        {"base-executable", NULL},
-        {"home", strrchr(executable, '/') + 1},
-        {"home", "python3"},
-        {"home", "python"},
-    };
+    static const char *const keys[] = {"executable", "base-executable"};
+    DORA_AUTOFREE char *executable = realpath(path, NULL);
+    const char *const names[] = {
+        executable ? strrchr(executable, '/') + 1 : NULL, "python3", "python"};
     int result = -ENOENT;
 
-    for (size_t i = 0; i < DORA_COUNT(ways) && result == -ENOENT; i++)
-        result = find_by_key(table, executable, ways[i].key, ways[i].name,
-                             ret_build);
+    if (!executable)
+        return errno == ENOMEM ? -ENOMEM : -ENOENT;
+    for (size_t i = 0; i < DORA_COUNT(keys) && result == -ENOENT; i++)
+        result = find_by_name(table, executable, keys[i], ret_build);
+    for (size_t i = 0; i < DORA_COUNT(names) && result == -ENOENT; i++)
+        result = find_by_home(table, executable, names[i], ret_build);
     return result;
 }
 

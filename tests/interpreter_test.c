@@ -81,7 +81,7 @@ test_interpreter_environment_of_copies_is_known_by_its_config(void **state)
     static const char *const configs[] = {
         "home = %s/base2\nversion = 3.13.0\nexecutable = %s/base2/python3.13\n",
         "HOME=%s/base2\n", /* its python3.13 is found by the name below */
-        "version = 3\nbase-executable =  %s/base2/python3.13\r\n",
+        "version = 3.13.7\nbase-executable =  %s/base2/python3.13\r\n",
     };
 
     for (size_t i = 0; i < DORA_COUNT(configs); i++) {
@@ -95,6 +95,35 @@ test_interpreter_environment_of_copies_is_known_by_its_config(void **state)
         assert_runs(world, &node, "libexec/two", "flow/../venv/bin/python3.13");
     }
     assert_reason(world, "`python` of the node");
+}
+
+/* A directory may hold one that there is a build of, and others: those are
+ * asked what they are. */
+static void
+test_interpreter_environment_is_of_its_own_python(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", "../venv");
+    char home[128];
+    static const char *const configs[] = {
+        "home = %s/base1\nexecutable = %s/base1/python3.12\n",
+        "home = %s/base1\nversion = 3.12.9\n",
+        "home = %s/base1\nversion_info = 3.12.9.final.0\n",
+    };
+
+    make_file(world, "base1/python3.12", 0755, "\177ELF 4");
+    for (size_t i = 0; i < DORA_COUNT(configs); i++) {
+        char text[512];
+
+        (void)snprintf(text, sizeof text, configs[i], world->root, world->root);
+        make_file(world, "venv/pyvenv.cfg", 0644, text);
+        make_file(world, "venv/bin/python", 0755, "\177ELF copy");
+        assert_refused(world, &node, "does not run as a Python 3");
+    }
+    make_link(world, "venv/bin/python", "base1/python3.12");
+    (void)snprintf(home, sizeof home, "home = %s/base1\n", world->root);
+    make_file(world, "venv/pyvenv.cfg", 0644, home);
+    assert_refused(world, &node, "does not run as a Python 3");
 }
 
 static void
@@ -449,6 +478,7 @@ main(void)
         IN_WORLD(test_interpreter_active_environment_keeps_its_links),
         IN_WORLD(test_interpreter_environment_that_is_gone_is_passed_over),
         IN_WORLD(test_interpreter_environment_of_copies_is_known_by_its_config),
+        IN_WORLD(test_interpreter_environment_is_of_its_own_python),
         IN_WORLD(test_interpreter_named_by_the_node_wins),
         IN_WORLD(test_interpreter_of_the_run_beats_the_active_one),
         IN_WORLD(test_interpreter_asked_for_without_build_is_refused),
