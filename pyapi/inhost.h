@@ -37,6 +37,8 @@ struct dora__guest {
     int status;             /* if it left */
     uint32_t noticed;       /* value of `pressed` that ended a sleep */
     bool stays;             /* the interpreter, and all of this */
+    PyObject *globals;      /* of inhost.py, while the script runs, */
+    PyThreadState *thread;  /* and its thread */
     void *alternate_stack;  /* of that thread's signal handlers */
 
     _Atomic uint32_t pressed; /* futex: changes with every press */
@@ -74,6 +76,10 @@ DORA_MUST_CHECK
 int dora__inhost_compile(void);
 /* Runs the script. The status it ends with, as of wait(). */
 int dora__inhost_script(struct dora__guest *guest);
+/* Calls a function of inhost.py, whose exception is dropped: its result as an
+ * int, or -1. `argument` may be NULL. */
+int dora__inhost_call(struct dora__guest *guest, const char *name,
+                      PyObject *argument);
 
 /* --- inhost_calls.c ------------------------------------------------------- */
 

@@ -244,6 +244,10 @@ def refuse_calls():
                            "the process is not its own")
         setattr(os, name, function)
         setattr(posix, name, function)
+    # They visit the threads of all interpreters, whose frames they change.
+    for name in ("_current_frames", "_current_exceptions"):
+        setattr(sys, name, refusal(f"sys.{name}", RuntimeError,
+                                   "other nodes' frames are not its own"))
 
 
 def own_environment():
@@ -375,6 +379,15 @@ def watch(event, args):
 
 
 # --- the end ---------------------------------------------------------------------
+
+
+def loosen(frame):
+    """Ends the script's wait for a condition, so that it meets the exception it
+    has been sent. Nothing else does where locks are mutexes of CPython's own:
+    since 3.13.5 interrupts are no concern of theirs but in the main thread."""
+    threading = sys.modules.get("threading")
+    if threading and frame.f_code is threading.Condition.wait.__code__:
+        frame.f_locals["waiter"].release()
 
 
 def report(error):

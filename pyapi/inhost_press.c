@@ -6,8 +6,8 @@
  *
  *   WAKE       time.sleep ends early, once
  *   ASK        a pending call that raises: needs no GIL; loops, locks
- *   INTERRUPT  an asynchronous exception: needs the GIL; and a signal that
- *              ends the system call the thread is in
+ *   INTERRUPT  an asynchronous exception: needs the GIL; a wait for a condition
+ *              ends, and by a signal the system call that the thread is in
  *   BREAK      tracing that raises at every line: also code that swallows
  *              exceptions
  *   TELL       asks nothing: the thread prints where it is, at its next step;
@@ -161,6 +161,18 @@ raise_traced(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
     return -1;
 }
 
+/* Not by sys._current_frames(), which visits other interpreters as well. */
+static void
+loosen(struct dora__guest *g)
+{
+    PyFrameObject *frame =
+        g->thread == NULL ? NULL : PyThreadState_GetFrame(g->thread);
+
+    if (frame != NULL)
+        (void)dora__inhost_call(g, "loosen", (PyObject *)frame);
+    Py_XDECREF(frame);
+}
+
 static void
 act(struct dora__guest *g, enum dora__guest_press how)
 {
@@ -168,6 +180,7 @@ act(struct dora__guest *g, enum dora__guest_press how)
         (void)PyThreadState_SetAsyncExc(g->ident, PyExc_KeyboardInterrupt);
     else
         PyEval_SetTraceAllThreads(raise_traced, NULL);
+    loosen(g);
     PyEval_SetTrace(NULL, NULL); /* this thread too is traced */
 }
 

@@ -146,27 +146,29 @@ execute(const char *path)
     return result == NULL ? -1 : 0;
 }
 
-/* Calls a function of inhost.py, whose exception is dropped: its result as an
- * int, or -1. */
-static int
-call(PyObject *globals, const char *name, PyObject *argument)
+int
+dora__inhost_call(struct dora__guest *g, const char *name, PyObject *argument)
 {
-    PyObject *function = PyDict_GetItemString(globals, name), *result = NULL;
+    PyObject *function =
+        g->globals == NULL ? NULL : PyDict_GetItemString(g->globals, name);
+    PyObject *result = NULL;
     int value = -1;
 
+    Py_XINCREF(function); /* another thread may end the script meanwhile */
     if (function != NULL)
         result = argument == NULL ? PyObject_CallNoArgs(function)
                                   : PyObject_CallOneArg(function, argument);
     if (result != NULL)
         value = PyLong_Check(result) ? (int)PyLong_AsLong(result) : 0;
     Py_XDECREF(result);
+    Py_XDECREF(function);
     PyErr_Clear();
     return value;
 }
 
 /* The status that the exception, which is cleared, means. */
 static int
-judge(struct dora__guest *g, PyObject *globals)
+judge(struct dora__guest *g)
 {
     bool asked = atomic_load_explicit(&g->asked, memory_order_relaxed);
     bool interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
@@ -175,7 +177,7 @@ judge(struct dora__guest *g, PyObject *globals)
 
     if (!g->left && !(asked && interrupted) &&
         !(g->refused[0] != 0 && !g->registered))
-        status = call(globals, "report", error);
+        status = dora__inhost_call(g, "report", error);
     Py_DECREF(error);
     if (status >= 0)
         return status;
@@ -185,20 +187,22 @@ judge(struct dora__guest *g, PyObject *globals)
 int
 dora__inhost_script(struct dora__guest *g)
 {
-    PyObject *globals = boot(g);
     int status = 0;
 
-    if (globals == NULL) {
+    g->globals = boot(g);
+    if (g->globals == NULL) {
         if (g->refused[0] != 0) /* a .pth file imports it */
             PyErr_Clear();
         else
             PyErr_Print(); /* no script has run: nothing here exits */
         return 1 << 8;
     }
+    g->thread = PyThreadState_Get();
     if (execute(g->argv[2]) < 0)
-        status = judge(g, globals);
-    (void)call(globals, "end", g->left ? Py_True : Py_False);
-    (void)call(globals, "flush", NULL);
-    Py_DECREF(globals);
+        status = judge(g);
+    (void)dora__inhost_call(g, "end", g->left ? Py_True : Py_False);
+    (void)dora__inhost_call(g, "flush", NULL);
+    g->thread = NULL;
+    Py_CLEAR(g->globals);
     return g->left ? g->status : status;
 }

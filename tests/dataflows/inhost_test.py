@@ -115,7 +115,7 @@ class Surroundings(InsideTest):
     def test_refused(self):
         """What the README says is refused, in its words; T66, T68."""
         run = self.flow({"node": Node("""
-            import asyncio, os, signal, subprocess
+            import asyncio, os, signal, subprocess, sys
             from dora import Node
             node = Node()
             def attempt(what, function, *args, **keys):
@@ -131,10 +131,12 @@ class Surroundings(InsideTest):
             attempt("fork", os.fork)
             attempt("exec", os.execv, "/bin/true", ["true"])
             attempt("preexec", subprocess.run, ["true"], preexec_fn=print)
+            attempt("frames", sys._current_frames)
         """)})
         self.assertEqual(run.lines("node"), [
             "signal ValueError", "wakeup ValueError", "asyncio RuntimeError",
             "fork RuntimeError", "exec RuntimeError", "preexec RuntimeError",
+            "frames RuntimeError",
         ])
 
     def test_of_dora_run(self):
