@@ -12,8 +12,9 @@ which runs apt-get (through sudo when not root). Written are
     build/config.ninja    the facts, and the arguments given here: Ninja calls
                           this program again with them when it has changed
     build/pythons.ninja   a reading of pyapi/python.ninja for each Python
-    build/pythons         the same table for dora-run: tag, version, the
-                          interpreter's own file, its dora-python
+    build/pythons         the same table for dora-run: tag, version ("3.14.4t":
+                          free-threaded), the interpreter's own file, its
+                          dora-python
 """
 
 import argparse
@@ -202,16 +203,19 @@ class Python:
             return "has no headers"
         return None
 
+    def is_free_threaded(self):
+        return bool(self.facts["Py_GIL_DISABLED"])
+
     def text(self):
-        return "%d.%d.%d" % self.version
+        return "%d.%d.%d" % self.version + "t" * self.is_free_threaded()
 
     def hosts_nodes(self):
         """Whether nodes can be interpreters inside the host."""
-        return self.version >= OLDEST_HOST and not self.facts["Py_GIL_DISABLED"]
+        return self.version >= OLDEST_HOST and not self.is_free_threaded()
 
     def base_tag(self):
         """cp311-usr, cp313t-3.13.0: version and last part of the prefix."""
-        flags = "t" if self.facts["Py_GIL_DISABLED"] else ""
+        flags = "t" * self.is_free_threaded()
         flags += "d" if self.facts["Py_DEBUG"] else ""
         name = os.path.basename(self.facts["prefix"].rstrip("/")) or "root"
         if self.facts["prefix"] == "/usr/local":
@@ -240,6 +244,8 @@ def candidates():
     for directory in ("/usr/bin", "/usr/local/bin"):
         yield from sorted(path for path in glob.glob(directory + "/python3.*")
                           if re.search(r"/python3\.\d+[td]*$", path))
+    yield from sorted(path for path in glob.glob("/opt/python*/bin/python3.*")
+                      if re.search(r"/python3\.\d+[td]*$", path))
     root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     yield from sorted(glob.glob(root + "/versions/*/bin/python3"))
 
@@ -253,9 +259,10 @@ def find_pythons():
         if python is None:
             refused.append((path, "does not run"))
             continue
-        if python.executable in seen:
+        file = os.stat(python.executable)
+        if (file.st_dev, file.st_ino) in seen:  # python3.14 may be python3.14t
             continue
-        seen.add(python.executable)
+        seen.add((file.st_dev, file.st_ino))
         complaint = python.complaint()
         if complaint:
             refused.append((python.executable,
@@ -342,8 +349,10 @@ def report(found, pythons, refused):
         say("%-13s %s" % (thing.name, thing.where or "not found (%s)"
                           % thing.use))
     for index, python in enumerate(pythons):
-        say("%-13s Python %s, %s, %s%s"
-            % (python.tag, python.text(), python.executable, python.library,
+        say("%-13s Python %s%s, %s, %s%s"
+            % (python.tag, python.text(),
+               " (free-threaded)" * python.is_free_threaded(),
+               python.executable, python.library,
                " (nodes that name none)" if index == 0 else ""))
     for path, reason in refused:
         say("%-13s %s: %s" % ("passed over", path, reason))
@@ -417,7 +426,7 @@ def rpath(directory):
 
 def stable_python(pythons):
     """The oldest: headers promise nothing to those before them."""
-    return min((p for p in pythons if not p.facts["Py_GIL_DISABLED"]),
+    return min((p for p in pythons if not p.is_free_threaded()),
                key=lambda p: p.version, default=None)
 
 

@@ -55,6 +55,9 @@ find_obstacle(const struct dora__auto *a)
         return strdup("this program runs nodes inside only if they ask for it");
     if (a->script == NULL)
         return strdup("only a script, a `path` that ends in .py, runs inside");
+    if (a->python->build != NULL &&
+        dora__python_free_threaded(a->python->build->version))
+        return strdup("a node of a free-threaded Python gets a process");
     if (a->host == NULL)
         return strdup(
             "dora-run was built without a Python 3.13 or newer, which "

@@ -173,14 +173,15 @@ request_project(const struct dora__python_question *question,
 
 /* --- what is there -------------------------------------------------------- */
 
-/* "3.12" stands for every 3.12.x. */
+/* "3.14" stands for every 3.14.x, "3.14t" for every free-threaded one. */
 static bool
 matches(const char *version, const char *wanted)
 {
-    size_t size = strlen(wanted);
+    bool threaded = dora__python_free_threaded(wanted);
+    size_t size = strlen(wanted) - threaded;
 
-    return !strncmp(version, wanted, size) &&
-           (!version[size] || version[size] == '.');
+    return dora__python_free_threaded(version) == threaded &&
+           !strncmp(version, wanted, size) && strchr(".t", version[size]);
 }
 
 /* A Python of that version, on PATH or among the builds; -ENOENT. */

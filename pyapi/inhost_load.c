@@ -25,15 +25,11 @@ dora__inhost_library(const struct dora__python_build *build)
                         slash == NULL ? "." : build->program);
 }
 
-/* Free-threaded builds ("cp313t-...") are not tried. */
+/* False: it runs none. */
 static bool
 read_version(const struct dora__python_build *build, int version[static 3])
 {
-    size_t digits = strncmp(build->tag, "cp", 2) == 0
-                        ? 2 + strspn(build->tag + 2, "0123456789")
-                        : 0;
-
-    return build->tag[digits] != 't' &&
+    return !dora__python_free_threaded(build->version) &&
            sscanf(build->version, "%d.%d.%d", &version[0], &version[1],
                   &version[2]) == 3 &&
            (version[0] > OLDEST_MAJOR ||

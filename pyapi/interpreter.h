@@ -6,9 +6,11 @@
 
 #include "base.h"
 
+#include <string.h>
+
 /* One line of <libexec>/pythons. Strings are borrowed from the table. */
 struct dora__python_build {
-    const char *tag, *version;
+    const char *tag, *version; /* "3.14.4t": free-threaded */
     const char *base;    /* real path of the interpreter it was built for */
     const char *program; /* its dora-python */
 };
@@ -28,10 +30,19 @@ int dora__python_table_load(const char *libexec,
                             struct dora_error *err);
 void dora__python_table_fini(struct dora__python_table *table);
 
+/* Whether that is the version of a Python without the lock that others have. */
+static inline bool
+dora__python_free_threaded(const char *version)
+{
+    size_t size = strlen(version);
+
+    return size > 0 && version[size - 1] == 't';
+}
+
 /* What was found out about an interpreter. Release with dora__python_fini. */
 struct dora__python {
     char *executable; /* absolute, links not resolved: sys.executable to be */
-    char *version;    /* "3.9.18", or NULL: not known */
+    char *version;    /* "3.9.18", "3.14.4t", or NULL: not known */
     const struct dora__python_build *build; /* NULL: none belongs to it */
     bool stable;    /* without a build: the program for those runs it */
     char *obstacle; /* why not, where that is known; or NULL */

@@ -251,6 +251,13 @@ is_script(const struct job *job)
     return job->script && has_suffix(job->script, ".py");
 }
 
+static bool
+is_free_threaded(const struct job *job)
+{
+    return job->found.build &&
+           dora__python_free_threaded(job->found.build->version);
+}
+
 static int
 enter_host(struct job *job, struct dora_error *err)
 {
@@ -262,6 +269,13 @@ enter_host(struct job *job, struct dora_error *err)
                           "node `%s`: `isolation: interpreter` is for a `path` "
                           "that ends in .py",
                           id);
+    if (job->request.required && is_free_threaded(job))
+        return dora__fail(err, EINVAL,
+                          "node `%s`: `isolation: interpreter` is not for a "
+                          "free-threaded Python, whose nodes are processes; "
+                          "%s: %s (%s)",
+                          id, job->request.reason, job->found.version,
+                          job->request.path);
     if (!build)
         return dora__fail(err, EINVAL,
                           "node `%s`: `isolation: interpreter` needs a "

@@ -24,7 +24,7 @@ from harness import settings  # noqa: E402
 
 
 def facts(python):
-    """(version, tag of the build) of an interpreter."""
+    """(version, tag of the build) of an interpreter: "cpython-314t-..."."""
     code = "import sys,sysconfig;print(*sys.version_info[:3],sysconfig.get_config_var('SOABI'))"
     text = subprocess.run(
         [python, "-I", "-c", code], check=True, capture_output=True, text=True
@@ -141,7 +141,8 @@ def main():
         print(*(short(test) for test in tests), sep="\n")
         return 0
 
-    settings.version, _ = facts(settings.python)
+    settings.version, tag = facts(settings.python)
+    settings.free_threaded = tag.split("-")[1].endswith("t")
     settings.inside = is_inside(settings.dora_run, settings.python)
     settings.numpy_python = find_numpy(
         settings.python, os.path.dirname(settings.dora_run)

@@ -123,6 +123,8 @@ class Environments(FlowTest):
         """Those but the tests' own get the module for any Python."""
         mine = [row for row in self.rows
                 if os.path.samefile(row[2], os.path.realpath(settings.python))]
+        self.rows = [row for row in self.rows
+                     if row in mine or not row[1].endswith("t")]
         self.built_for(mine)
         run = self.chain(self.everywhere())
         reasons = [node["reason"] for node in run.report["nodes"]]
@@ -130,7 +132,20 @@ class Environments(FlowTest):
         # `copied` is of the first.
         self.assertEqual(others, len(self.rows) - 1 + (self.rows[0] not in mine))
 
+    def test_of_no_build_and_free_threaded(self):
+        if not settings.free_threaded:
+            self.skipTest("this Python is not")
+        self.built_for([])
+        run = self.flow({"node": Node("import dora; dora.Node()")}, code=1)
+        self.assertIn("it is free-threaded, for which dora-run has to be built",
+                      run.err)
+
+    def need_module_for_any(self):
+        if settings.free_threaded:
+            self.skipTest("the module for any Python is not for this one")
+
     def test_of_no_build_without_proc(self):
+        self.need_module_for_any()
         under = own_mounts("umount -l /proc; ! test -e /proc/self")
         nodes = {
             "source": Node("""
@@ -151,6 +166,7 @@ class Environments(FlowTest):
 
     def test_nothing_is_counted_wrong(self):
         """None, True and False, by whose count versions differ most."""
+        self.need_module_for_any()
         self.built_for([])
         run = self.flow({
             "asks": Node("""

@@ -45,6 +45,7 @@ class settings:
     python = "/usr/bin/python3"
     numpy_python = None  # an interpreter of the same build that has NumPy
     version = (3, 11)
+    free_threaded = False
     isolation = None
     inside = False  # this Python runs nodes inside dora-run
     patience = 1.0  # factor on every deadline

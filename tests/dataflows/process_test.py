@@ -141,7 +141,7 @@ class Interpreter(FlowTest):
             [settings.python, "-m", "venv", "--without-pip", venv],
             check=True, capture_output=True,
         )
-        version = "%d.%d" % tuple(settings.version[:2])
+        version = "%d.%d" % tuple(settings.version[:2]) + "t" * settings.free_threaded
         self.write(
             f"venv/lib/python{version}/site-packages/only_here.py", "WORD = 'venv'"
         )
