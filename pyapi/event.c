@@ -6,8 +6,6 @@
  * value and metadata are then stored over what is there. */
 #include "module.h"
 
-#include <string.h>
-
 static int
 set_event_type(const struct dora__py_module *m, PyObject *dict,
                enum dora_event_type type)
@@ -40,35 +38,18 @@ begin(const struct dora__py_module *m, enum dora_event_type type,
     return dict;
 }
 
-static int
-grow_inputs(struct dora__py_node *self, size_t input)
-{
-    size_t count = input + 1;
-    PyObject **inputs = PyMem_Realloc(self->inputs, count * sizeof(*inputs));
-
-    if (inputs == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    memset(inputs + self->input_count, 0,
-           (count - self->input_count) * sizeof(*inputs));
-    self->inputs = inputs;
-    self->input_count = count;
-    return 0;
-}
-
-/* The dict to copy for messages of an input; borrowed. */
+/* The dict to copy for messages of an input; borrowed. Nobody changes it once
+ * it is there. */
 static PyObject *
 input_dict(struct dora__py_node *self, const struct dora_event *event)
 {
     const struct dora__py_module *m = self->m;
-    PyObject *dict;
+    PyObject *_Atomic *place = &self->inputs[event->input];
+    /* Pairs with the exchange below. */
+    PyObject *there = atomic_load_explicit(place, memory_order_acquire), *dict;
 
-    if (event->input >= self->input_count &&
-        grow_inputs(self, event->input) < 0)
-        return NULL;
-    if (self->inputs[event->input] != NULL)
-        return self->inputs[event->input];
+    if (there != NULL)
+        return there;
     dict = begin(m, DORA_EVENT_INPUT, event->id);
     if (dict == NULL)
         return NULL;
@@ -77,8 +58,11 @@ input_dict(struct dora__py_node *self, const struct dora_event *event)
         Py_DECREF(dict);
         return NULL;
     }
-    self->inputs[event->input] = dict;
-    return dict;
+    if (atomic_compare_exchange_strong_explicit(
+            place, &there, dict, memory_order_acq_rel, memory_order_acquire))
+        return dict;
+    Py_DECREF(dict); /* another thread was faster */
+    return there;
 }
 
 static int

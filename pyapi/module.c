@@ -103,14 +103,30 @@ dora__py_raise(int code, const struct dora_error *err)
 
 /* --- attributes made when first asked for -------------------------------- */
 
+/* Makes `made` (taken over) the one, or NULL; if there is one already, that is
+ * it. */
+static PyObject *
+the_status(PyObject *module, PyObject *made)
+{
+    struct dora__py_module *m = dora__py_state(module);
+    PyObject *status;
+
+    Py_BEGIN_CRITICAL_SECTION(module);
+    if (m->status == NULL)
+        m->status = Py_XNewRef(made);
+    status = Py_XNewRef(m->status);
+    Py_END_CRITICAL_SECTION();
+    Py_XDECREF(made);
+    return status;
+}
+
 static PyObject *
 make_status(PyObject *module)
 {
-    struct dora__py_module *m = dora__py_state(module);
-    PyObject *enums, *name, *status;
+    PyObject *enums, *name, *status = the_status(module, NULL);
 
-    if (m->status != NULL)
-        return Py_NewRef(m->status);
+    if (status != NULL)
+        return status;
     enums = PyImport_ImportModule("enum");
     name = enums == NULL ? NULL : PyModule_GetNameObject(module);
     status = name == NULL
@@ -123,10 +139,7 @@ make_status(PyObject *module)
         Py_CLEAR(status);
     Py_XDECREF(name);
     Py_XDECREF(enums);
-    if (status == NULL)
-        return NULL;
-    m->status = Py_NewRef(status);
-    return status;
+    return status == NULL ? NULL : the_status(module, status);
 }
 
 static PyObject *
@@ -225,7 +238,6 @@ module_exec(PyObject *module)
 {
     struct dora__py_module *m = dora__py_state(module);
 
-    m->day = INT64_MIN;
     m->release_view =
         PyObject_GetAttrString((PyObject *)&PyMemoryView_Type, "release");
     if (m->release_view == NULL ||
@@ -250,8 +262,7 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
 #ifdef Py_mod_gil
-    /* Not tried on a free-threaded build: it is to bring its GIL back. */
-    {Py_mod_gil, Py_MOD_GIL_USED},
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* module.h says what holds instead */
 #endif
     {0, NULL},
 };

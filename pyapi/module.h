@@ -8,13 +8,26 @@
  * Who keeps what alive: a value (Array) holds a reference to its sample and
  * nothing of Python; a SampleBuffer holds its loan; a SampleHandler its Node.
  * The runtime keeps the memory mapped until the last sample and loan are gone,
- * so a value may outlive the Node. */
+ * so a value may outlive the Node.
+ *
+ * Any thread may call anything at any time, also where Python runs threads side
+ * by side. What is shared is
+ *
+ *   the runtime's       locked by the runtime; never while Python code runs
+ *   fixed when made     values, types, what a Node is
+ *   atomic              caches of the module and of a Node's inputs
+ *   an object's own     under its critical section; with two, the Node's is
+ *                       the inner one
+ *
+ * A section ends where a thread waits: nobody sleeps in one. */
 #ifndef DORA_MODULE_H
 #define DORA_MODULE_H
 
 #include "stable.h"
 
 #include "node.h"
+
+#include <stdatomic.h>
 
 /* --- module.c ------------------------------------------------------------ */
 
@@ -43,10 +56,9 @@ struct dora__py_module {
     PyObject *datetime;                          /* the module _datetime */
     void *datetime_api;                          /* its PyDateTime_CAPI */
     PyObject *release_view;                      /* memoryview.release */
-    PyObject *status; /* DoraStatus, once somebody asked */
-    int64_t day;      /* a day since 1970, and what it is called */
-    int day_year, day_month, day_number;
-    bool told_metadata;             /* that something was sent as its str() */
+    PyObject *status;               /* DoraStatus, once somebody asked */
+    _Atomic uint64_t date;          /* a day and what it is called: py_time.c */
+    atomic_bool told_metadata;      /* that something was sent as its str() */
     bool strict_views, check_views; /* DORA_STRICT_VIEWS, DORA_CHECK_VIEWS */
 };
 
@@ -201,7 +213,8 @@ struct dora__py_async;
 
 /* A view that was handed out of a sample and outlives its send. */
 struct dora__py_parked {
-    PyObject *view, *buffer; /* strong: a memoryview, its SampleBuffer */
+    PyObject *kept, *buffer; /* strong: the memoryview, or a weak reference to
+                                it; its SampleBuffer */
 };
 
 struct dora__py_node {
@@ -209,13 +222,14 @@ struct dora__py_node {
     struct dora_node *node;
     PyObject *outputs;    /* dict: id -> number */
     PyObject *undeclared; /* set of ids warned about */
-    PyObject **inputs;    /* by number: the dict an INPUT begins as, or NULL */
+    /* By number: the dict an INPUT begins as, or NULL. */
+    PyObject *_Atomic *inputs;
     size_t input_count;
     struct dora__py_parked *parked;
     size_t parked_count, parked_capacity;
     size_t promised;              /* places for views that are not parked yet */
     struct dora__py_async *async; /* from the first recv_async on */
-    unsigned ends;                /* calls of next() after the end */
+    atomic_uint ends;             /* calls of next() after the end */
     PyObject *weak;               /* list of weak references */
 };
 
@@ -281,9 +295,8 @@ PyObject *dora__py_recv_async(PyObject *self, PyObject *const *args,
 PyObject *dora__py_async_future(struct dora__py_node *self);
 /* Nobody waits for the future any more. */
 void dora__py_async_forget(struct dora__py_node *self, PyObject *future);
-/* Has the running loop finish the future after `delay_ns`: a new handle. */
-PyObject *dora__py_async_later(struct dora__py_node *self, PyObject *future,
-                               int64_t delay_ns);
+/* Has the future's loop finish it after `delay_ns`: a new handle. */
+PyObject *dora__py_async_later(PyObject *future, int64_t delay_ns);
 int dora__py_async_traverse(struct dora__py_async *async, visitproc visit,
                             void *arg);
 void dora__py_async_clear(struct dora__py_async *async);
@@ -297,10 +310,9 @@ int dora__py_buffer_setup(PyObject *module);
 PyObject *dora__py_buffer_new(const struct dora__py_module *m,
                               struct dora_loan *loan, PyObject *output);
 struct dora_loan *dora__py_buffer_loan(PyObject *buffer);
-/* Number of Py_buffers that are out. */
-Py_ssize_t dora__py_buffer_exports(PyObject *buffer);
-/* No view is given from now on. */
-void dora__py_buffer_close(PyObject *buffer);
+/* No view is given from now on. With `strict` only if none is out: returns how
+ * many are, and if any, has done nothing. */
+Py_ssize_t dora__py_buffer_close(PyObject *buffer, bool strict);
 /* The bytes are final: if they change later, the node is told
  * (DORA_CHECK_VIEWS). */
 void dora__py_buffer_seal(PyObject *buffer);

@@ -18,6 +18,12 @@ node_of(PyObject *object)
     return (struct dora__py_node *)object;
 }
 
+static inline PyObject *
+input_of(const struct dora__py_node *self, size_t input)
+{
+    return atomic_load_explicit(&self->inputs[input], memory_order_relaxed);
+}
+
 PyObject *
 dora__py_json(const char *text)
 {
@@ -42,7 +48,7 @@ node_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->outputs);
     Py_VISIT(self->undeclared);
     for (size_t i = 0; i < self->input_count; i++)
-        Py_VISIT(self->inputs[i]);
+        Py_VISIT(input_of(self, i));
     r = dora__py_park_traverse(self, visit, arg);
     return r != 0 ? r : dora__py_async_traverse(self->async, visit, arg);
 }
@@ -83,7 +89,7 @@ node_dealloc(PyObject *object)
     (void)node_clear(object);
     Py_CLEAR(self->outputs);
     for (size_t i = 0; i < self->input_count; i++)
-        Py_CLEAR(self->inputs[i]);
+        Py_XDECREF(input_of(self, i));
     PyMem_Free(self->inputs);
     PyMem_Free(self->parked);
     if (self->node != NULL && PyEval_GetFrame() != NULL)
@@ -152,6 +158,23 @@ check_id(const struct dora_node *node, PyObject *id)
     return -1;
 }
 
+/* What sends and receives look things up in. */
+static int
+make_tables(struct dora__py_node *self)
+{
+    size_t count = dora__node_input_count(self->node);
+
+    self->inputs = PyMem_Calloc(count, sizeof(*self->inputs));
+    if (self->inputs == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->input_count = count;
+    self->undeclared = PySet_New(NULL);
+    self->outputs = list_outputs(self->node);
+    return self->undeclared == NULL || self->outputs == NULL ? -1 : 0;
+}
+
 static PyObject *
 make(PyTypeObject *type, struct dora__py_module *m, PyObject *id)
 {
@@ -161,11 +184,8 @@ make(PyTypeObject *type, struct dora__py_module *m, PyObject *id)
         return NULL;
     self->m = m;
     self->node = dora__py_seat_take();
-    if (self->node != NULL && check_id(self->node, id) == 0)
-        self->outputs = list_outputs(self->node);
-    if (self->outputs != NULL)
-        self->undeclared = PySet_New(NULL);
-    if (self->undeclared != NULL && join(self->node) == 0)
+    if (self->node != NULL && check_id(self->node, id) == 0 &&
+        make_tables(self) == 0 && join(self->node) == 0)
         return (PyObject *)self;
     /* Interrupted, perhaps: then Node() may be called again. */
     if (self->node != NULL)

@@ -12,6 +12,8 @@
  * the coroutine when it runs (receiver_type.c), so that nothing is lost when
  * it is cancelled meanwhile.
  *
+ * What is in the struct is read and written in the Node's section.
+ *
  * The thread cannot be called back from its wait: once started it stays until
  * the process ends, with the node's memory mapped. */
 #include "module.h"
@@ -83,8 +85,6 @@ start(struct dora__py_node *self)
     struct dora__py_async *async;
     int r;
 
-    if (self->async != NULL)
-        return 0;
     async = calloc(1, sizeof(*async));
     if (async == NULL) {
         PyErr_NoMemory();
@@ -126,6 +126,21 @@ finish(PyObject *future)
     return is < 0 ? -1 : 0;
 }
 
+/* A list of those that wait: from now on they do no more. */
+static PyObject *
+take_waiters(PyObject *node)
+{
+    PyObject *waiters = ((struct dora__py_node *)node)->async->waiters;
+    PyObject *futures;
+
+    Py_BEGIN_CRITICAL_SECTION(node);
+    futures = PyDict_Keys(waiters);
+    if (futures != NULL)
+        PyDict_Clear(waiters);
+    Py_END_CRITICAL_SECTION();
+    return futures;
+}
+
 /* The loop calls it when the eventfd can be read. */
 static PyObject *
 wake_all(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -137,10 +152,9 @@ wake_all(PyObject *object, PyObject *Py_UNUSED(ignored))
 
     if (read(async->fd, &count, sizeof(count)) < 0)
         Py_RETURN_NONE;
-    futures = PyDict_Keys(async->waiters);
+    futures = take_waiters(object);
     if (futures == NULL)
         return NULL;
-    PyDict_Clear(async->waiters);
     for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(futures); i++)
         r = finish(PyList_GET_ITEM(futures, i));
     Py_DECREF(futures);
@@ -167,19 +181,20 @@ static int
 use_loop(struct dora__py_node *self, PyObject *loop)
 {
     struct dora__py_async *async = self->async;
-    PyObject *callback, *result;
+    PyObject *callback, *before, *result;
 
     if (async->loop == loop)
         return 0;
     callback = PyCFunction_New(&wake_all_definition, (PyObject *)self);
     if (callback == NULL)
         return -1;
-    if (async->loop != NULL) {
-        result =
-            PyObject_CallMethod(async->loop, "remove_reader", "i", async->fd);
+    before = Py_XNewRef(async->loop);
+    if (before != NULL) {
+        result = PyObject_CallMethod(before, "remove_reader", "i", async->fd);
         if (result == NULL)
             PyErr_Clear(); /* it is closed */
         Py_XDECREF(result);
+        Py_DECREF(before);
     }
     result = PyObject_CallMethod(loop, "add_reader", "iO", async->fd, callback);
     Py_DECREF(callback);
@@ -202,44 +217,60 @@ running_loop(void)
     return loop;
 }
 
+/* Notes that the future waits, so that `loop` will be woken for it. */
+static int
+await(struct dora__py_node *self, PyObject *loop, PyObject *future)
+{
+    int r;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    r = self->async != NULL ? 0 : start(self);
+    if (r == 0)
+        r = use_loop(self, loop);
+    if (r == 0)
+        r = PyDict_SetItem(self->async->waiters, future, Py_None);
+    Py_END_CRITICAL_SECTION();
+    return r;
+}
+
 PyObject *
 dora__py_async_future(struct dora__py_node *self)
 {
     PyObject *loop = running_loop(), *future = NULL;
 
-    if (loop != NULL && start(self) == 0 && use_loop(self, loop) == 0)
+    if (loop != NULL)
         future = PyObject_CallMethod(loop, "create_future", NULL);
+    if (future != NULL && await(self, loop, future) < 0)
+        Py_CLEAR(future);
     Py_XDECREF(loop);
-    if (future == NULL)
-        return NULL;
-    if (PyDict_SetItem(self->async->waiters, future, Py_None) < 0) {
-        Py_DECREF(future);
-        return NULL;
-    }
-    arm(self->async);
+    if (future != NULL)
+        arm(self->async);
     return future;
 }
 
 void
 dora__py_async_forget(struct dora__py_node *self, PyObject *future)
 {
-    PyObject *waiters = self->async != NULL ? self->async->waiters : NULL;
-
-    if (waiters != NULL && PyDict_DelItem(waiters, future) < 0)
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (self->async->waiters != NULL &&
+        PyDict_DelItem(self->async->waiters, future) < 0)
         PyErr_Clear(); /* it was woken */
+    Py_END_CRITICAL_SECTION();
 }
 
 PyObject *
-dora__py_async_later(struct dora__py_node *self, PyObject *future,
-                     int64_t delay_ns)
+dora__py_async_later(PyObject *future, int64_t delay_ns)
 {
-    PyObject *callback = PyCFunction_New(&wake_one_definition, NULL), *handle;
+    PyObject *callback = PyCFunction_New(&wake_one_definition, NULL);
+    PyObject *loop =
+        callback == NULL ? NULL : PyObject_CallMethod(future, "get_loop", NULL);
+    PyObject *handle = NULL;
 
-    if (callback == NULL)
-        return NULL;
-    handle = PyObject_CallMethod(self->async->loop, "call_later", "dOO",
-                                 (double)delay_ns / 1e9, callback, future);
-    Py_DECREF(callback);
+    if (loop != NULL)
+        handle = PyObject_CallMethod(loop, "call_later", "dOO",
+                                     (double)delay_ns / 1e9, callback, future);
+    Py_XDECREF(loop);
+    Py_XDECREF(callback);
     return handle;
 }
 

@@ -24,35 +24,45 @@ level_of(const char *name)
     return DORA_LEVEL_INFO;
 }
 
+static int
+add_field(struct dora__text *text, PyObject *key, PyObject *value)
+{
+    const char *name = dora__py_text(key, "keys of fields");
+    const char *content =
+        name == NULL ? NULL : dora__py_text(value, "values of fields");
+
+    if (content == NULL)
+        return -1;
+    if (text->size > 1)
+        dora__text_puts(text, ",");
+    dora__text_json(text, name, strlen(name));
+    dora__text_puts(text, ":");
+    dora__text_json(text, content, strlen(content));
+    return 0;
+}
+
 /* A JSON object of the pairs of a dict. */
 static int
 add_fields(struct dora__text *text, PyObject *fields)
 {
     PyObject *key, *value;
     Py_ssize_t at = 0;
+    int r = 0;
 
     if (!PyDict_Check(fields)) {
         PyErr_SetString(PyExc_TypeError, "fields must be a dict of str");
         return -1;
     }
     dora__text_puts(text, "{");
-    while (PyDict_Next(fields, &at, &key, &value)) {
-        const char *name = dora__py_text(key, "keys of fields");
-        const char *content =
-            name == NULL ? NULL : dora__py_text(value, "values of fields");
-
-        if (content == NULL)
-            return -1;
-        if (text->size > 1)
-            dora__text_puts(text, ",");
-        dora__text_json(text, name, strlen(name));
-        dora__text_puts(text, ":");
-        dora__text_json(text, content, strlen(content));
-    }
+    Py_BEGIN_CRITICAL_SECTION(
+        fields); /* or another thread removes what it is at */
+    while (r == 0 && PyDict_Next(fields, &at, &key, &value))
+        r = add_field(text, key, value);
+    Py_END_CRITICAL_SECTION();
     dora__text_puts(text, "}");
-    if (text->failed)
+    if (r == 0 && text->failed)
         PyErr_NoMemory();
-    return text->failed ? -1 : 0;
+    return text->failed ? -1 : r;
 }
 
 static PyObject *

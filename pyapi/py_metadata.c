@@ -254,16 +254,14 @@ add_as_text(struct pair *pair, PyObject *value)
     PyObject *text;
     int r;
 
-    if (!pair->m->told_metadata) {
-        pair->m->told_metadata = true;
-        if (PyErr_WarnFormat(
-                PyExc_RuntimeWarning, 1,
-                "metadata '%s' is sent as the text of its %.100s; metadata "
-                "holds bool, int, float, str, datetime and lists of one of "
-                "them",
-                pair->key, dora__py_type_name(Py_TYPE(value))) < 0)
-            return -1;
-    }
+    if (!atomic_exchange_explicit(&pair->m->told_metadata, true,
+                                  memory_order_relaxed) &&
+        PyErr_WarnFormat(
+            PyExc_RuntimeWarning, 1,
+            "metadata '%s' is sent as the text of its %.100s; metadata holds "
+            "bool, int, float, str, datetime and lists of one of them",
+            pair->key, dora__py_type_name(Py_TYPE(value))) < 0)
+        return -1;
     text = PyObject_Str(value);
     if (text == NULL)
         return -1;

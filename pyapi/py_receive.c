@@ -89,10 +89,10 @@ linger(struct dora__py_node *self)
 {
     const struct timespec moment = {.tv_nsec = 20000000};
 
-    if (self->ends < MANY_ENDS) {
-        self->ends++;
+    if (atomic_fetch_add_explicit(&self->ends, 1, memory_order_relaxed) <
+        MANY_ENDS)
         return;
-    }
+    atomic_store_explicit(&self->ends, MANY_ENDS, memory_order_relaxed);
     Py_BEGIN_ALLOW_THREADS;
     (void)nanosleep(&moment, NULL);
     Py_END_ALLOW_THREADS;

@@ -70,21 +70,33 @@ is_echoed(const struct dora__py_node *self, PyObject *id)
     return false;
 }
 
+/* 1: it was told of before; 0: now it has been; -1. */
+static int
+note_output(struct dora__py_node *self, PyObject *id)
+{
+    int known;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    known = PySet_Contains(self->undeclared, id);
+    if (known == 0 && PySet_Add(self->undeclared, id) < 0)
+        known = -1;
+    Py_END_CRITICAL_SECTION();
+    return known;
+}
+
 /* Says once per output that nothing of it will arrive. */
 static int
 warn_output(struct dora__py_node *self, PyObject *id)
 {
-    int known = PySet_Contains(self->undeclared, id);
+    int known = note_output(self, id);
     PyObject *names;
     struct dora__text line = {0};
 
     if (known != 0)
         return known < 0 ? -1 : 0;
     names = declared(self);
-    if (names == NULL || PySet_Add(self->undeclared, id) < 0) {
-        Py_XDECREF(names);
+    if (names == NULL)
         return -1;
-    }
     dora__text_printf(&line,
                       "send_output(\"%s\") is ignored: %s of this node; it "
                       "has: %s",

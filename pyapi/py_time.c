@@ -2,9 +2,9 @@
  * and back, without going through floating point.
  *
  * Every INPUT carries one, so the way there is short: the calendar is computed
- * once a day, the object made by _datetime's C function. Its table is reached
- * through the module state, not through the static pointer of datetime.h:
- * each interpreter has its own. */
+ * once a day and kept in one word, the object made by _datetime's C function.
+ * Its table is reached through the module state, not through the static pointer
+ * of datetime.h: each interpreter has its own. */
 #include "module.h"
 
 #include <datetime.h>
@@ -31,10 +31,16 @@ dora__py_time_setup(struct dora__py_module *m)
     return m->datetime_api == NULL ? -1 : 0;
 }
 
+/* A date: from the right five bits of day, four of month, fourteen of year, and
+ * which day that is, counted from 1. */
+enum { MONTH = 5, YEAR = 9, WHICH = 23 };
+
+static const int64_t BEFORE = -719163; /* the day before 0001-01-01 */
+
 /* Days since 1970-01-01 to a date. Years are counted from March, so that the
  * leap day is the last one; 400 of them have 146097 days. */
-static void
-set_day(struct dora__py_module *m, int64_t day)
+static uint64_t
+date_of(int64_t day)
 {
     int64_t shifted = day + 719468; /* since 0000-03-01 */
     int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
@@ -44,10 +50,23 @@ set_day(struct dora__py_module *m, int64_t day)
     int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
     int64_t month = (5 * in_year + 2) / 153; /* 0: March */
 
-    m->day = day;
-    m->day_number = (int)(in_year - (153 * month + 2) / 5 + 1);
-    m->day_month = (int)(month < 10 ? month + 3 : month - 9);
-    m->day_year = (int)(year + era * 400 + (month >= 10));
+    return (uint64_t)(day - BEFORE) << WHICH |
+           (uint64_t)(year + era * 400 + (month >= 10)) << YEAR |
+           (uint64_t)(month < 10 ? month + 3 : month - 9) << MONTH |
+           (uint64_t)(in_year - (153 * month + 2) / 5 + 1);
+}
+
+/* Each thread that finds another day there computes its own. */
+static uint64_t
+cached_date(struct dora__py_module *m, int64_t day)
+{
+    uint64_t date = atomic_load_explicit(&m->date, memory_order_relaxed);
+
+    if (date >> WHICH == (uint64_t)(day - BEFORE))
+        return date;
+    date = date_of(day);
+    atomic_store_explicit(&m->date, date, memory_order_relaxed);
+    return date;
 }
 
 static int64_t
@@ -67,23 +86,23 @@ dora__py_time_new(struct dora__py_module *m, int64_t microseconds)
 {
     const PyDateTime_CAPI *api = m->datetime_api;
     int64_t day = microseconds / DAY_US, rest = microseconds % DAY_US;
+    uint64_t date;
     int seconds;
 
     if (rest < 0) {
         rest += DAY_US;
         day--;
     }
-    if (day < days_of(1, 1, 1) || day > days_of(9999, 12, 31)) {
+    if (day <= BEFORE || day > days_of(9999, 12, 31)) {
         PyErr_SetString(PyExc_OverflowError, "time out of datetime's range");
         return NULL;
     }
-    if (day != m->day)
-        set_day(m, day);
+    date = cached_date(m, day);
     seconds = (int)(rest / 1000000);
     return api->DateTime_FromDateAndTime(
-        m->day_year, m->day_month, m->day_number, seconds / 3600,
-        seconds / 60 % 60, seconds % 60, (int)(rest % 1000000),
-        api->TimeZone_UTC, api->DateTimeType);
+        (int)(date >> YEAR & 0x3fff), (int)(date >> MONTH & 15),
+        (int)(date & 31), seconds / 3600, seconds / 60 % 60, seconds % 60,
+        (int)(rest % 1000000), api->TimeZone_UTC, api->DateTimeType);
 }
 
 static int64_t

@@ -2,7 +2,9 @@
  *
  * The event is popped in the very step that returns it. Between steps only
  * "there may be one" is waited for; a coroutine that is cancelled there has
- * taken nothing. */
+ * taken nothing.
+ *
+ * A coroutine is one task's; what its section keeps whole is only itself. */
 #include "module.h"
 
 struct receiver {
@@ -31,22 +33,36 @@ receiver_traverse(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
+/* Takes over both: what it waits for from now on, NULL for nothing. What it
+ * waited for is given up. */
+static void
+wait_for(struct receiver *self, PyObject *future, PyObject *timer)
+{
+    PyObject *old_future, *old_timer, *result;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    old_future = self->future;
+    old_timer = self->timer;
+    self->future = future;
+    self->timer = timer;
+    Py_END_CRITICAL_SECTION();
+    if (old_future != NULL)
+        dora__py_async_forget(self->node, old_future);
+    Py_XDECREF(old_future);
+    if (old_timer != NULL) {
+        result = PyObject_CallMethod(old_timer, "cancel", NULL);
+        if (result == NULL)
+            PyErr_Clear();
+        Py_XDECREF(result);
+        Py_DECREF(old_timer);
+    }
+}
+
 /* Ends a wait, whichever way. */
 static void
 stop_waiting(struct receiver *self)
 {
-    PyObject *result;
-
-    if (self->future != NULL)
-        dora__py_async_forget(self->node, self->future);
-    Py_CLEAR(self->future);
-    if (self->timer != NULL) {
-        result = PyObject_CallMethod(self->timer, "cancel", NULL);
-        if (result == NULL)
-            PyErr_Clear();
-        Py_XDECREF(result);
-    }
-    Py_CLEAR(self->timer);
+    wait_for(self, NULL, NULL);
 }
 
 static void
@@ -81,22 +97,19 @@ finish(PyObject *value)
 static PyObject *
 wait_for_future(struct receiver *self)
 {
-    PyObject *iterator, *yielded;
+    PyObject *future = dora__py_async_future(self->node), *timer = NULL;
+    PyObject *iterator = NULL, *yielded = NULL;
 
-    self->future = dora__py_async_future(self->node);
-    if (self->future == NULL)
+    if (future == NULL)
         return NULL;
-    if (self->deadline > 0) {
-        self->timer = dora__py_async_later(self->node, self->future,
-                                           self->deadline - dora__now());
-        if (self->timer == NULL)
-            return NULL;
-    }
-    iterator = PyObject_CallMethod(self->future, "__await__", NULL);
-    if (iterator == NULL)
-        return NULL;
-    yielded = PyIter_Next(iterator);
-    Py_DECREF(iterator);
+    if (self->deadline > 0)
+        timer = dora__py_async_later(future, self->deadline - dora__now());
+    if (timer != NULL || self->deadline <= 0)
+        iterator = PyObject_CallMethod(future, "__await__", NULL);
+    wait_for(self, future, timer);
+    if (iterator != NULL)
+        yielded = PyIter_Next(iterator);
+    Py_XDECREF(iterator);
     return yielded;
 }
 

@@ -4,7 +4,10 @@
  * The memory is pinned by this object and nothing else: its loan ends when the
  * object dies. So a view keeps the memory for as long as it keeps the object,
  * as every Py_buffer does; sample_park.c takes care of those who keep only a
- * memoryview. */
+ * memoryview.
+ *
+ * Whether it is closed, and how many Py_buffers are out, is one question: its
+ * section answers it. */
 #include "module.h"
 
 struct buffer {
@@ -43,15 +46,17 @@ dora__py_buffer_loan(PyObject *buffer)
 }
 
 Py_ssize_t
-dora__py_buffer_exports(PyObject *buffer)
+dora__py_buffer_close(PyObject *buffer, bool strict)
 {
-    return buffer_of(buffer)->exports;
-}
+    Py_ssize_t out = 0;
 
-void
-dora__py_buffer_close(PyObject *buffer)
-{
-    buffer_of(buffer)->closed = true;
+    Py_BEGIN_CRITICAL_SECTION(buffer);
+    if (strict)
+        out = buffer_of(buffer)->exports;
+    if (out == 0)
+        buffer_of(buffer)->closed = true;
+    Py_END_CRITICAL_SECTION();
+    return out;
 }
 
 /* --- DORA_CHECK_VIEWS ---------------------------------------------------- */
@@ -109,23 +114,27 @@ static int
 buffer_getbuffer(PyObject *object, Py_buffer *view, int flags)
 {
     struct buffer *self = buffer_of(object);
+    int r = -1;
 
-    if (self->closed) {
+    Py_BEGIN_CRITICAL_SECTION(object);
+    if (self->closed)
         PyErr_SetString(PyExc_BufferError,
                         "cannot access the sample: already sent or dropped");
-        return -1;
-    }
-    if (PyBuffer_FillInfo(view, object, dora_loan_data(self->loan),
-                          (Py_ssize_t)dora_loan_size(self->loan), 0, flags) < 0)
-        return -1;
-    self->exports++;
-    return 0;
+    else
+        r = PyBuffer_FillInfo(view, object, dora_loan_data(self->loan),
+                              (Py_ssize_t)dora_loan_size(self->loan), 0, flags);
+    if (r == 0)
+        self->exports++;
+    Py_END_CRITICAL_SECTION();
+    return r;
 }
 
 static void
 buffer_releasebuffer(PyObject *object, Py_buffer *Py_UNUSED(view))
 {
+    Py_BEGIN_CRITICAL_SECTION(object);
     buffer_of(object)->exports--;
+    Py_END_CRITICAL_SECTION();
 }
 
 static PyType_Slot buffer_slots[] = {

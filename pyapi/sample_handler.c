@@ -4,6 +4,10 @@
  *     open -> closed   send() has begun: no new views, ours are released
  *     closed -> sent   it is in the queues; the handler lets go of the bytes
  *
+ * `sent` is set by the one send() that may go on, before anything else, and
+ * taken back if that fails. All of it is read and written in the handler's
+ * section; the message itself goes out outside.
+ *
  * A send that is interrupted while it waits for room leaves the handler
  * closed, and send() goes on where it was. Views that others still hold do not
  * hinder a send: they keep the memory (sample_park.c), and must not be written
@@ -88,7 +92,7 @@ handler_dealloc(PyObject *object)
 
     PyObject_GC_UnTrack(object);
     if (self->buffer != NULL)
-        dora__py_buffer_close(self->buffer);
+        (void)dora__py_buffer_close(self->buffer, false);
     drop_views(self);
     if (self->views != self->few)
         PyMem_Free(self->views);
@@ -100,13 +104,20 @@ handler_dealloc(PyObject *object)
 
 /* --- views --------------------------------------------------------------- */
 
-static int
-refuse_sent(const struct handler *self)
+/* New reference. */
+static PyObject *
+open_buffer(struct handler *self)
 {
-    if (!self->closed)
-        return 0;
-    PyErr_SetString(PyExc_RuntimeError, "cannot access buffer: already sent");
-    return -1;
+    PyObject *buffer = NULL;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (!self->closed && !self->sent)
+        buffer = Py_NewRef(self->buffer);
+    Py_END_CRITICAL_SECTION();
+    if (buffer == NULL)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "cannot access buffer: already sent");
+    return buffer;
 }
 
 static int
@@ -130,21 +141,41 @@ make_room(struct handler *self)
     return 0;
 }
 
+/* Keeps a view that has a place reserved: one more reference. */
+static int
+remember(struct handler *self, PyObject *view, bool entered)
+{
+    int r = -1;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    if (self->closed || self->sent)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "cannot access buffer: already sent");
+    else
+        r = make_room(self);
+    if (r == 0)
+        self->views[self->view_count++] =
+            (struct view){Py_NewRef(view), entered};
+    Py_END_CRITICAL_SECTION();
+    return r;
+}
+
 /* A new memoryview, remembered. New reference. */
 static PyObject *
 make_view(struct handler *self, bool entered)
 {
-    PyObject *view;
+    PyObject *buffer = open_buffer(self);
+    PyObject *view = buffer == NULL ? NULL : PyMemoryView_FromObject(buffer);
 
-    if (refuse_sent(self) < 0 || make_room(self) < 0)
-        return NULL;
-    view = PyMemoryView_FromObject(self->buffer);
+    Py_XDECREF(buffer);
     if (view == NULL || dora__py_park_reserve(self->node) < 0) {
         Py_XDECREF(view);
         return NULL;
     }
-    self->views[self->view_count++] = (struct view){view, entered};
-    return Py_NewRef(view);
+    if (remember(self, view, entered) == 0)
+        return view;
+    dora__py_park(self->node, view, NULL);
+    return NULL;
 }
 
 /* What holds a Py_buffer of it makes it stay, which is no error. */
@@ -162,15 +193,22 @@ release_view(const struct handler *self, PyObject *view)
     return 0;
 }
 
+/* The section may be left meanwhile, and a send go on that lets them go. */
 static int
 release_views(struct handler *self, bool only_entered)
 {
-    for (size_t i = 0; i < self->view_count; i++) {
-        if ((self->views[i].entered || !only_entered) &&
-            release_view(self, self->views[i].view) < 0)
-            return -1;
+    int r = 0;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    for (size_t i = 0; r == 0 && i < self->view_count; i++) {
+        PyObject *view = Py_NewRef(self->views[i].view);
+
+        if (self->views[i].entered || !only_entered)
+            r = release_view(self, view);
+        Py_DECREF(view);
     }
-    return 0;
+    Py_END_CRITICAL_SECTION();
+    return r;
 }
 
 /* The sent bytes are the receivers'; memoryviews that others refer to go to
@@ -180,21 +218,19 @@ let_go(struct handler *self)
 {
     PyObject *buffer = self->buffer;
 
+    Py_BEGIN_CRITICAL_SECTION(self);
     self->buffer = NULL;
     while (self->view_count > 0)
         dora__py_park(self->node, self->views[--self->view_count].view, buffer);
+    Py_END_CRITICAL_SECTION();
     Py_DECREF(buffer);
 }
 
 /* --- sending ------------------------------------------------------------- */
 
 static int
-refuse_open(const struct handler *self, const char *before)
+refuse_open(Py_ssize_t open, const char *before)
 {
-    Py_ssize_t open = dora__py_buffer_exports(self->buffer);
-
-    if (open == 0)
-        return 0;
     PyErr_Format(PyExc_RuntimeError,
                  "%scannot send: %zd view%s of the buffer still open; release "
                  "or delete them first (DORA_STRICT_VIEWS is set)",
@@ -205,30 +241,57 @@ refuse_open(const struct handler *self, const char *before)
 static int
 close_for_send(struct handler *self, const char *before)
 {
-    if (self->node->m->strict_views &&
-        (release_views(self, true) < 0 || refuse_open(self, before) < 0))
+    bool strict = self->node->m->strict_views;
+    Py_ssize_t open;
+
+    if (release_views(self, strict) < 0)
         return -1;
-    if (release_views(self, false) < 0)
-        return -1;
+    open = dora__py_buffer_close(self->buffer, strict);
+    if (open > 0)
+        return refuse_open(open, before);
     dora__py_buffer_seal(self->buffer);
-    dora__py_buffer_close(self->buffer);
+    Py_BEGIN_CRITICAL_SECTION(self);
     self->closed = true;
+    Py_END_CRITICAL_SECTION();
     return 0;
+}
+
+/* For the one send() that goes on; `again` that it had closed before. */
+static int
+begin_send(struct handler *self, const char *before, bool *ret_again)
+{
+    bool sent;
+
+    Py_BEGIN_CRITICAL_SECTION(self);
+    sent = self->sent;
+    self->sent = true;
+    *ret_again = self->closed;
+    Py_END_CRITICAL_SECTION();
+    if (!sent)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError, "%sthis sample has already been sent",
+                 before);
+    return -1;
+}
+
+static void
+take_back_send(struct handler *self)
+{
+    Py_BEGIN_CRITICAL_SECTION(self);
+    self->sent = false;
+    Py_END_CRITICAL_SECTION();
 }
 
 static int
 send(struct handler *self, const char *before)
 {
-    if (self->sent) {
-        PyErr_Format(PyExc_RuntimeError, "%sthis sample has already been sent",
-                     before);
+    bool again;
+
+    if (begin_send(self, before, &again) < 0)
         return -1;
-    }
-    if (!self->closed && close_for_send(self, before) < 0)
-        return -1;
-    self->sent = true; /* not twice at once: the send may give up the GIL */
-    if (dora__py_send_loan(dora__py_buffer_loan(self->buffer)) < 0) {
-        self->sent = false;
+    if ((!again && close_for_send(self, before) < 0) ||
+        dora__py_send_loan(dora__py_buffer_loan(self->buffer)) < 0) {
+        take_back_send(self);
         return -1;
     }
     let_go(self);
@@ -240,9 +303,7 @@ send(struct handler *self, const char *before)
 static PyObject *
 handler_as_buffer(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    struct handler *self = handler_of(object);
-
-    return refuse_sent(self) < 0 ? NULL : Py_NewRef(self->buffer);
+    return open_buffer(handler_of(object));
 }
 
 static PyObject *
@@ -278,7 +339,7 @@ handler_exit(PyObject *object, PyObject *const *args, Py_ssize_t count)
     if (args[0] == Py_None) {
         if (send(self, "failed to send: ") < 0)
             return NULL;
-    } else if (!self->closed && release_views(self, true) < 0) {
+    } else if (release_views(self, true) < 0) {
         return NULL;
     }
     Py_RETURN_FALSE;

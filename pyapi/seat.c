@@ -3,7 +3,8 @@
  * The program that hosts Python seats a node in an interpreter before any
  * script runs there; Node() takes it from the seat. The seat is a capsule in
  * the interpreter's own dict: interpreters of one process do not see each
- * other's, and nothing here is of the process.
+ * other's, and nothing here is of the process. Who sits there is read and
+ * written in the capsule's section.
  *
  * A fork copies seat and node. The child is nobody, which the runtime sees to;
  * here it is told so. */
@@ -80,62 +81,130 @@ dora__py_seat_later(const char *id, dora__py_attach attach, void *arg)
     return put(id, &(struct seat){.attach = attach, .arg = arg});
 }
 
-static struct seat *
+/* Borrowed; stays for as long as the interpreter. NULL: there is none. */
+static PyObject *
 find_seat(void)
 {
     PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemString(dict, SEAT);
 
-    return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, SEAT);
+    return dict == NULL ? NULL : PyDict_GetItemString(dict, SEAT);
+}
+
+static inline struct seat *
+seat_of(PyObject *capsule)
+{
+    return PyCapsule_GetPointer(capsule, SEAT);
 }
 
 void
 dora__py_seat_return(struct dora_node *node)
 {
-    struct seat *seat = find_seat();
+    PyObject *capsule = find_seat();
 
-    if (seat != NULL && seat->node == node)
-        seat->taken = false;
+    if (capsule == NULL)
+        return;
+    Py_BEGIN_CRITICAL_SECTION(capsule);
+    if (seat_of(capsule)->node == node)
+        seat_of(capsule)->taken = false;
+    Py_END_CRITICAL_SECTION();
 }
 
-bool
-dora__py_seat_leave(struct dora_node *node)
+static bool
+leave(struct seat *seat, const struct dora_node *node)
 {
-    struct seat *seat = find_seat();
-
-    if (seat == NULL || seat->cleared)
+    if (seat->cleared)
         return false;
     if (seat->node == node)
         seat->node = NULL;
     return true;
 }
 
-struct dora_node *
-dora__py_seat_clear(void)
+bool
+dora__py_seat_leave(struct dora_node *node)
 {
-    struct seat *seat = find_seat();
+    PyObject *capsule = find_seat();
+    bool left;
 
-    if (seat == NULL)
-        return NULL;
-    seat->cleared = true;
-    return seat->node;
+    if (capsule == NULL)
+        return false;
+    Py_BEGIN_CRITICAL_SECTION(capsule);
+    left = leave(seat_of(capsule), node);
+    Py_END_CRITICAL_SECTION();
+    return left;
 }
 
 struct dora_node *
-dora__py_seat_look(void)
+dora__py_seat_clear(void)
 {
-    struct seat *seat = find_seat();
+    PyObject *capsule = find_seat();
+    struct dora_node *node;
 
-    if (seat == NULL || seat->cleared || seat->process != getpid())
+    if (capsule == NULL)
+        return NULL;
+    Py_BEGIN_CRITICAL_SECTION(capsule);
+    seat_of(capsule)->cleared = true;
+    node = seat_of(capsule)->node;
+    Py_END_CRITICAL_SECTION();
+    return node;
+}
+
+static struct dora_node *
+look(struct seat *seat)
+{
+    if (seat->cleared || seat->process != getpid())
         return NULL;
     if (seat->node == NULL && seat->attach != NULL && !seat->taken)
         seat->node = seat->attach(seat->arg);
     return seat->node;
 }
 
+struct dora_node *
+dora__py_seat_look(void)
+{
+    PyObject *capsule = find_seat();
+    struct dora_node *node;
+
+    if (capsule == NULL)
+        return NULL;
+    Py_BEGIN_CRITICAL_SECTION(capsule);
+    node = look(seat_of(capsule));
+    Py_END_CRITICAL_SECTION();
+    return node;
+}
+
+static void
+refuse_stranger(void)
+{
+    if (getenv("DORA_NODE_CONFIG") != NULL || getenv("DORA_RUN_PYTHON") != NULL)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "could not initiate node: this process was started by "
+                        "a node, only that one is part of the dataflow");
+    else
+        PyErr_SetString(PyExc_RuntimeError,
+                        "could not initiate node: this process is not part of "
+                        "a dataflow; run it by `dora-run FILE.yml`, with this "
+                        "script as the `path` of a node, or attach it to a "
+                        "`path: dynamic` node that runs: `dora-run node --id "
+                        "NODE SCRIPT.py`");
+}
+
 static struct dora_node *
 take(struct seat *seat)
 {
+    if (seat->process != getpid()) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "could not initiate node: this process was forked from "
+                     "node '%s' and is not a node itself",
+                     seat->name);
+        return NULL;
+    }
+    if (seat->taken) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "could not initiate node: there was already a Node for "
+                     "'%s', and a process has only one",
+                     seat->name);
+        return NULL;
+    }
     if (seat->node == NULL && seat->attach != NULL)
         seat->node = seat->attach(seat->arg);
     seat->taken = seat->node != NULL;
@@ -145,31 +214,15 @@ take(struct seat *seat)
 struct dora_node *
 dora__py_seat_take(void)
 {
-    struct seat *seat = find_seat();
+    PyObject *capsule = find_seat();
+    struct dora_node *node;
 
-    if (seat == NULL && (getenv("DORA_NODE_CONFIG") != NULL ||
-                         getenv("DORA_RUN_PYTHON") != NULL))
-        PyErr_SetString(PyExc_RuntimeError,
-                        "could not initiate node: this process was started by "
-                        "a node, only that one is part of the dataflow");
-    else if (seat == NULL)
-        PyErr_SetString(PyExc_RuntimeError,
-                        "could not initiate node: this process is not part of "
-                        "a dataflow; run it by `dora-run FILE.yml`, with this "
-                        "script as the `path` of a node, or attach it to a "
-                        "`path: dynamic` node that runs: `dora-run node --id "
-                        "NODE SCRIPT.py`");
-    else if (seat->process != getpid())
-        PyErr_Format(PyExc_RuntimeError,
-                     "could not initiate node: this process was forked from "
-                     "node '%s' and is not a node itself",
-                     seat->name);
-    else if (seat->taken)
-        PyErr_Format(PyExc_RuntimeError,
-                     "could not initiate node: there was already a Node for "
-                     "'%s', and a process has only one",
-                     seat->name);
-    else
-        return take(seat);
-    return NULL;
+    if (capsule == NULL) {
+        refuse_stranger();
+        return NULL;
+    }
+    Py_BEGIN_CRITICAL_SECTION(capsule);
+    node = take(seat_of(capsule));
+    Py_END_CRITICAL_SECTION();
+    return node;
 }

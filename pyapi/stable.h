@@ -9,6 +9,15 @@
 
 #include <stdbool.h>
 
+/* From begin to end one thread at a time, whoever else begins with the same
+ * object; left for as long as it waits for anything, then taken again. Where
+ * Python has one lock for all, or none of its versions knows of others, that is
+ * what it has. */
+#ifndef Py_BEGIN_CRITICAL_SECTION
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 #ifdef Py_LIMITED_API
 
 /* Counted by the interpreter itself. What the headers have inline knows how one

@@ -461,6 +461,12 @@ dora__node_restart_count(const struct dora_node *node)
 }
 
 size_t
+dora__node_input_count(const struct dora_node *node)
+{
+    return node->in_count;
+}
+
+size_t
 dora__node_output_count(const struct dora_node *node)
 {
     return node->out_count;

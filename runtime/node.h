@@ -57,6 +57,7 @@ const char *dora__node_config(const struct dora_node *node);
 const char *dora__node_descriptor(const struct dora_node *node);
 const char *dora__node_dataflow_id(const struct dora_node *node);
 unsigned dora__node_restart_count(const struct dora_node *node);
+size_t dora__node_input_count(const struct dora_node *node);
 size_t dora__node_output_count(const struct dora_node *node);
 const char *dora__node_output_id(const struct dora_node *node, size_t output);
 /* Whether it is the host that sends there, what the node prints or logs. */
