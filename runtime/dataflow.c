@@ -1,11 +1,11 @@
 /* dataflow.c - the life of a dataflow as its embedder steers it (dora.h).
  *
- *   load      file -> graph -> plan -> members            load.c
- *   start     memory, guardian, supervisor                here
- *   ...       members start, join, end                    supervisor.c,
- * member.c stop      a flag and a write: the supervisor acts     here wait for
- * the supervisor to be done               here free      kill, wait, release
- * here
+ *   load    file -> graph -> plan -> members          load.c
+ *   start   memory, guardian, supervisor              here
+ *   ...     members start, join, end                  supervisor.c, member.c
+ *   stop    a flag and a write: the supervisor acts   here
+ *   wait    for the supervisor to be done             here
+ *   free    kill, wait, release                       here
  *
  * What runs: one supervisor thread per dataflow; a thread for each node that
  * is a callback; a guardian process if there are process nodes, started before

@@ -1,7 +1,7 @@
 /* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
  * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
- * health.c, member.c, guest.c, dynamic.c, flowlog.c, echo.c, stats.c. Who may
- * touch what is said at each part. */
+ * health.c, member.c, member_end.c, guest.c, dynamic.c, flowlog.c, echo.c,
+ * stats.c. Who may touch what is said at each part. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
@@ -205,7 +205,7 @@ void dora__flow_say(struct dora_dataflow *flow, enum dora_level level,
 /* Writes what the journals hold. */
 void dora__flow_flush(struct dora_dataflow *flow);
 
-/* --- member.c: all from the supervisor's thread -------------------------- */
+/* --- member.c, member_end.c: all from the supervisor's thread ------------ */
 
 /* Starts the member: asks the guardian, or makes a thread. -EAGAIN: later. */
 DORA_MUST_CHECK
