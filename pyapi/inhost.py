@@ -330,6 +330,13 @@ def enter_site():
     """What was left out when this interpreter was made: packages, those of the
     venv that argv[0] lies in, and what their .pth files say."""
     sys.executable = argv[0]
+    place = os.path.dirname(os.path.abspath(argv[0]))
+    prefix = os.path.dirname(place)
+    # Since 3.14 site finds these set.
+    if sys.version_info >= (3, 14) and any(
+            os.path.isfile(os.path.join(above, "pyvenv.cfg"))
+            for above in (place, prefix)):
+        sys.prefix = sys.exec_prefix = prefix
     import site
 
 
