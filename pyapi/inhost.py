@@ -1,9 +1,9 @@
 """Makes an interpreter inside the host look to its script like a process.
 
 Runs once in each, before the script, with what inhost_calls.c gives it as
-globals: argv, env, id, program, ident, native_id, stdout, stderr, sound; sleep,
-file_opener, refuse, registered, acted, leave. What a script may take for its process's and is the host's is
-replaced here; what cannot be is refused.
+globals: argv, env, id, program, ident, native_id, stdout, stderr, sound;
+sleeper, file_opener, refuse, registered, acted, leave. What a script may take
+for its process's and is the host's is replaced here; what cannot be is refused.
 """
 
 import _imp
@@ -446,7 +446,7 @@ own_descriptors()
 own_environment()
 own_exits()
 refuse_calls()
-time.sleep = sleep
+time.sleep = sleeper(time.sleep)
 sys.meta_path.insert(0, MenderFinder)
 enter_site()
 own_script()

@@ -24,46 +24,58 @@ guest_of(PyObject *capsule)
     return PyCapsule_GetPointer(capsule, GUEST);
 }
 
-/* As time.sleep: a float or what counts as an int. */
+/* As time.sleep takes it. Less than 0: it does not. */
 static double
 seconds_of(PyObject *seconds)
 {
-    PyObject *whole;
     double value;
+
+#if PY_VERSION_HEX >= 0x030f0000
+    value = PyFloat_AsDouble(seconds);
+#else
+    PyObject *whole = NULL;
 
     if (PyFloat_Check(seconds))
         return PyFloat_AS_DOUBLE(seconds);
     whole = PyNumber_Index(seconds);
     value = whole == NULL ? -1 : PyLong_AsDouble(whole);
     Py_XDECREF(whole);
+#endif
+    PyErr_Clear();
     return value;
 }
 
+/* `self` is a guest and Python's own, which says what is wrong. */
 static PyObject *
 call_sleep(PyObject *self, PyObject *seconds)
 {
+    struct dora__guest *g = guest_of(PyTuple_GET_ITEM(self, 0));
     double value = seconds_of(seconds);
     int64_t now = dora__now();
 
-    if (value == -1 && PyErr_Occurred())
-        return NULL;
-    if (isnan(value) || value < 0) {
-        PyErr_SetString(PyExc_ValueError,
-                        isnan(value) ? "Invalid value NaN (not a number)"
-                                     : "sleep length must be non-negative");
-        return NULL;
-    }
-    if (value > 9e9) {
-        PyErr_SetString(PyExc_OverflowError,
-                        PyFloat_Check(seconds)
-                            ? "timestamp out of range for platform time_t"
-                            : "timestamp too large to convert to C PyTime_t");
-        return NULL;
-    }
-    dora__inhost_sleep(guest_of(self), now + (int64_t)(value * 1e9));
+    if (!(value >= 0 && value < 9e9))
+        return PyObject_CallOneArg(PyTuple_GET_ITEM(self, 1), seconds);
+    dora__inhost_sleep(g, now + (int64_t)(value * 1e9));
     if (PyErr_CheckSignals() < 0)
         return NULL;
     Py_RETURN_NONE;
+}
+
+static PyMethodDef sleeper = {
+    "sleep", call_sleep, METH_O,
+    "sleep($module, seconds, /)\n--\n\nDelay execution for a given number of "
+    "seconds; ended early when the dataflow stops."};
+
+/* What stands for time.sleep, which is given. */
+static PyObject *
+call_sleeper(PyObject *self, PyObject *own)
+{
+    PyObject *both = PyTuple_Pack(2, self, own), *function = NULL;
+
+    if (both != NULL)
+        function = PyCFunction_New(&sleeper, both);
+    Py_XDECREF(both);
+    return function;
 }
 
 /* Whether it is too late to move, so that the import has to fail. */
@@ -167,9 +179,7 @@ call_file_opener(PyObject *Py_UNUSED(self), PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"sleep", call_sleep, METH_O,
-     "sleep($module, seconds, /)\n--\n\nDelay execution for a given number of "
-     "seconds; ended early when the dataflow stops."},
+    {"sleeper", call_sleeper, METH_O, NULL},
     {"file_opener", call_file_opener, METH_VARARGS, NULL},
     {"refuse", call_refuse, METH_O, NULL},
     {"registered", call_registered, METH_NOARGS, NULL},

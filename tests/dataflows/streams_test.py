@@ -59,6 +59,7 @@ class Streams(FlowTest):
             for bad in (-1, "x", None, float("nan"), 1e20, 1 << 62, Fraction(1, 2)):
                 try:
                     time.sleep(bad)
+                    print("nothing")
                 except Exception as error:
                     print(type(error).__name__, error, sep=": ")
         """
