@@ -381,8 +381,11 @@ read_from(struct reader *r)
 static bool
 begins_statement(const struct reader *r)
 {
-    return r->before.text == NULL || r->before.word == DORA__WORD_LINE ||
-           (dora__token_is(&r->before, ":") && r->source.depth == 0);
+    const struct dora__token *before =
+        dora__token_is(&r->before, "lazy") ? &r->earlier : &r->before;
+
+    return before->text == NULL || before->word == DORA__WORD_LINE ||
+           (dora__token_is(before, ":") && r->source.depth == 0);
 }
 
 static void
