@@ -91,6 +91,8 @@ USES = {
     "_hashlib": "m.new('sha256', b'x').hexdigest();"
                 "m.pbkdf2_hmac('sha1', b'p', b's', 10)",
     "_heapq": "h = []; [m.heappush(h, -i) for i in range(9)]; m.heappop(h)",
+    "_hmac": "m.compute_digest(b'key', b'x', 'sha256');"
+             "m.new(b'key', b'x', 'md5').copy().digest()",
     "_json": "import json; json.loads(json.dumps({'a': [1, 2.5, None, 'x']}))",
     "_lsprof": "p = m.Profiler(); p.enable(); len('x'); p.disable(); p.getstats()",
     "_lzma": "c = m.LZMACompressor(); c.compress(b'x' * 1000); c.flush()",
@@ -113,6 +115,9 @@ USES = {
     "_zoneinfo": "import zoneinfo; zoneinfo.available_timezones();"
                  "zoneinfo.ZoneInfo.no_cache('UTC') if"
                  " 'UTC' in zoneinfo.available_timezones() else 0",
+    "_zstd": "from compression import zstd; c = m.ZstdCompressor();"
+             "zstd.decompress(c.compress(b'x' * 1000) + c.flush())",
+    "annotationlib": "m.get_annotations(m.get_annotations)",
     "array": "a = m.array('d', range(99)); a.append(1); memoryview(a)[1]; a.tobytes()",
     "binascii": "m.a2b_base64(m.b2a_base64(b'xyz')); m.crc32(b'x')",
     "cmath": "m.sqrt(-1); m.exp(1j); m.polar(1 + 1j); m.log(-0j - 1)",
@@ -146,6 +151,7 @@ USES = {
     "random": "m.random(); m.sample(range(9), 3); m.gauss(0, 1)",
     "re": "m.sub(r'(a+)(b)?', r'\\\\1', 'aab' * 9); m.compile('(?i)x|y').findall('Xy')",
     "statistics": "m.stdev([1, 2, 4]); m.NormalDist().samples(3)",
+    "string.templatelib": "list(m.Template('a', m.Interpolation(1, 'one')))",
     "tempfile": "m.TemporaryFile().close(); m.mkdtemp.__doc__",
     "time": "m.strftime('%c'); m.localtime(); m.monotonic_ns(); m.get_clock_info('time')",
     "typing": "m.Optional[int]; m.get_type_hints(m.NamedTuple);"
@@ -179,7 +185,7 @@ def modules():
             names |= {f"{package}.{file[:-3]}" for file in files
                       if file.endswith(".py") and file != "__init__.py"}
     tests = {"test", "tests", "__main__", "idle_test"}
-    names |= {"os.path", "test"}
+    names |= {"collections.abc", "os.path", "test"}  # without a file, or left out
     return sorted(n for n in names if n == "test" or not tests & set(n.split(".")))
 
 

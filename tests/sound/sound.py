@@ -40,8 +40,8 @@ TRACES = "it watches other code"
 # Not inside without being asked, whatever the interpreters make of it.
 UNFIT = {
     **dict.fromkeys("""
-        _asyncio _multiprocessing _posixshmem _socket _sqlite3 _ssl asyncio dbm
-        fcntl ftplib http imaplib logging.config logging.handlers mailbox
+        _asyncio _dbm _gdbm _multiprocessing _posixshmem _socket _sqlite3 _ssl
+        asyncio dbm fcntl ftplib http imaplib logging.config logging.handlers mailbox
         nntplib poplib select selectors shelve smtplib socket socketserver
         sqlite3 ssl telnetlib urllib.request urllib.robotparser wsgiref xmlrpc
         xml.sax.expatreader fileinput
@@ -70,8 +70,8 @@ UNFIT = {
         readline rlcompleter termios tkinter tty turtle turtledemo
     """.split(), TERMINAL),
     **dict.fromkeys("""
-        _lsprof _testcapi _tracemalloc bdb cProfile doctest pdb profile pstats
-        test trace tracemalloc unittest
+        _lsprof _remote_debugging _testcapi _tracemalloc bdb cProfile doctest pdb
+        profile profiling pstats test trace tracemalloc unittest
     """.split(), TRACES),
     **dict.fromkeys("_ctypes ctypes lib2to3".split(), "it calls C code"),
 }
