@@ -122,9 +122,11 @@ class Ends(Case):
                          "messages dropped$")
 
     def test_input_nobody_read_is_named(self):
+        os.mkfifo(self.directory + "/sent")
         self.write("send.py", "from dora import Node\nnode = Node()\n"
-                   "node.send_output('x', b'1')\n")
-        self.write("take.py", "from dora import Node\nnode = Node()\n")
+                   "node.send_output('x', b'1')\nopen('sent', 'w').close()\n")
+        self.write("take.py", "from dora import Node\nnode = Node()\n"
+                   "open('sent').read()\n")
         path = self.write("flow.yml", "nodes:\n"
                           "  - {id: send, path: send.py, outputs: [x]}\n"
                           "  - {id: take, path: take.py, inputs: {x: "
