@@ -130,12 +130,21 @@ dora__inhost_fault_kick(struct dora__guest *g)
 
 /* --- faults --------------------------------------------------------------- */
 
-/* Whose interpreter the thread is attached to, which a script may have started
- * as well; or NULL. */
+/* What the thread is to Python, in C code without the GIL as well; or NULL. */
+static PyThreadState *
+find_thread(void)
+{
+    PyThreadState *attached = PyThreadState_GetUnchecked();
+
+    return attached != NULL ? attached : PyGILState_GetThisThreadState();
+}
+
+/* Whose interpreter the thread is of, which a script may have started as well;
+ * or NULL. */
 static const struct dora__guest *
 find_guest(void)
 {
-    PyThreadState *thread = PyThreadState_GetUnchecked();
+    const PyThreadState *thread = find_thread();
     const struct present *p;
 
     if (mine != NULL || thread == NULL)
@@ -169,7 +178,7 @@ on_fault(int number)
 
     while (i < DORA_COUNT(faults) - 1 && faults[i].number != number)
         i++;
-    if (PyThreadState_GetUnchecked() != NULL || mine != NULL) {
+    if (find_thread() != NULL || mine != NULL) {
         say_whose(faults[i].name);
         passed_on[i].sa_handler(number); /* does not return */
     }

@@ -6,15 +6,15 @@ from inhost_test import InsideTest, Node
 
 #: A fault of the hardware in C code, below a function of a script.
 CRASH = """
-    import mmap, os, tempfile, threading
+    import mmap, os, tempfile, threading, zlib
     from dora import Node
     node = Node()
-    def step_on_it():
+    def step_on_it(step=lambda mapped: mapped[5000]):
         with tempfile.TemporaryFile() as file:
             file.truncate(8192)
             with mmap.mmap(file.fileno(), 8192) as mapped:
                 file.truncate(0)
-                mapped[5000]
+                step(mapped)
 """
 
 
@@ -40,6 +40,14 @@ class Crash(InsideTest):
     def test_in_a_thread_of_the_script(self):
         """Known by its interpreter; the name of a thread has 15 letters."""
         run = self.crash("    threading.Thread(target=step_on_it).start()")
+        self.assertEqual(run.code, -signal.SIGBUS, run)
+        self.assertIn("`culprit-of-it-all` has crashed (SIGBUS)", run.err)
+        self.assertIn("in step_on_it", run.err)
+
+    def test_without_the_lock_of_python(self):
+        """Which C code gives back while it computes."""
+        run = self.crash("    threading.Thread(target=step_on_it,"
+                         " args=(zlib.crc32,)).start()")
         self.assertEqual(run.code, -signal.SIGBUS, run)
         self.assertIn("`culprit-of-it-all` has crashed (SIGBUS)", run.err)
         self.assertIn("in step_on_it", run.err)
