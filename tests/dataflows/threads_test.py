@@ -1,6 +1,8 @@
 """R5, c14: any thread, any time. One Node in the hands of many threads, on every
 Python: with one lock for all of them, and without."""
 
+import os
+
 from harness import FlowTest, Node, either, has_long_form, settings
 
 #: A payload says which one it is, and all of its bytes follow from that.
@@ -16,21 +18,23 @@ PATTERN = """
         return 8 + n * 7919 % (40_000 if n % 10 == 0 else 400)
 """
 
-#: The longest time in which a thread that only wants to run could not.
+#: A thread that only wants to run, and the times (s) in which it could not.
 HEARTBEAT = """
     import threading, time
 
     class Heartbeat(threading.Thread):
         def __init__(self):
             super().__init__()
-            self.over, self.longest = False, 0.0
+            self.end, self.gaps = float("inf"), []
 
         def run(self):
             before = time.monotonic()
-            while not self.over:
+            while before < self.end:
                 time.sleep(0.001)
                 now = time.monotonic()
-                self.longest, before = max(self.longest, now - before), now
+                if now - before > 0.01:
+                    self.gaps.append(now - before)
+                before = now
 """
 
 #: Bursts with silence between, in which whoever waits, waits.
@@ -79,7 +83,7 @@ CROWD = PATTERN + HEARTBEAT + """
                 wrong.append(event)
 
         def next(self):
-            self.take(node.next(timeout=self.random.choice([0, 0.001, 0.03])))
+            self.take(node.next(timeout=self.random.choice([0, 0.001, 0.5])))
 
         def try_recv(self):
             event = node.try_recv()
@@ -166,12 +170,12 @@ CROWD = PATTERN + HEARTBEAT + """
     asyncio.run(run_task(members[0]))
     for thread in threads:
         thread.join()
-    heart.over = True
+    heart.end = 0
     heart.join()
     for handler in handlers:
         handler.send()
     print(json.dumps({
-        "wrong": wrong, "longest": heart.longest,
+        "wrong": wrong, "gaps": heart.gaps,
         "got": sorted(n for member in members for n in member.got),
         "busy": sum(1 for member in members if member.got),
         "sent": [member.sent for member in members]}))
@@ -192,16 +196,13 @@ SINK = PATTERN + """
 
 #: The same heartbeat where nothing else runs: what the machine does to it.
 CALM = HEARTBEAT + """
-    import json
+    import json, sys
     from dora import Node
-    node = Node()
+    Node()
     heart = Heartbeat()
-    heart.start()
-    for event in node:
-        pass
-    heart.over = True
-    heart.join()
-    print(json.dumps(heart.longest))
+    heart.end = time.monotonic() + float(sys.argv[1])
+    heart.run()
+    print(json.dumps(heart.gaps))
 """
 
 
@@ -219,7 +220,7 @@ class Threads(FlowTest):
             "crowd": Node(CROWD, outputs=["out"],
                           inputs={"numbers": lossless("feed/numbers")}),
             "sink": Node(SINK, inputs={"in": lossless("crowd/out")}),
-            "calm": Node(CALM, inputs={"numbers": "feed/numbers"}),
+            "calm": Node(CALM, args=f"{bursts * 0.2}"),
         }, timeout=60 + 2 * settings.long)
         (crowd,), (sink,), (calm,) = map(run.values, ("crowd", "sink", "calm"))
         self.assertEqual(crowd["wrong"], [], run)
@@ -227,9 +228,13 @@ class Threads(FlowTest):
         self.assertGreater(crowd["busy"], 4, "one thread got all of it")
         self.assertEqual(sink["wrong"], [], run)
         self.assertEqual(sink["got"], [list(range(n)) for n in crowd["sent"]], run)
-        # A thread that slept with the lock would stop the heart for a silence,
-        # 200 ms. What a busy machine does, it does to the calm node too.
-        self.assertLess(crowd["longest"], max(0.05, 5 * calm), run)
+        # A thread that sleeps with the lock stops the heart in most of the
+        # silences. What a busy machine does, it does to the calm node too, and
+        # now and then more to a crowd.
+        limit = max([0.05] + [3 * gap for gap in calm])
+        quiet = not calm and os.getloadavg()[0] < os.cpu_count()
+        frozen = [gap for gap in crowd["gaps"] if gap > limit]
+        self.assertLessEqual(len(frozen), 0 if quiet else bursts // 4, run)
         self.assert_accounted(run)
 
     def test_only_one_of_many_at_once(self):
