@@ -51,6 +51,11 @@ import(void)
 
     (void)snprintf(path, sizeof path, "%s/dora-stable.so", directory);
     (void)snprintf(program, sizeof program, "%s/dora-stable", directory);
+    /* Its objects have another layout. Asked is only the interpreter that the
+     * node names; a wrapper may be of another mind by now. */
+    if (dlsym(RTLD_DEFAULT, "_Py_MergeZeroLocalRefcount") != NULL)
+        return refuse("this Python is free-threaded, for which dora-run has to "
+                      "be built");
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     symbol = library == NULL ? NULL : dlsym(library, "dora_stable_init");
     if (symbol == NULL)

@@ -208,6 +208,61 @@ test_launcher_auto_chooses_by_the_node(void **state)
         world, "auto: its Python is 3.11.2, the one inside dora-run is 3.13");
 }
 
+/* Both kinds of 3.13, the free-threaded one newer and asked about first. */
+static void
+add_free_threaded(struct world *world)
+{
+    char text[1024];
+
+    (void)snprintf(
+        text, sizeof text,
+        "cp313t-base3\t3.13.1t\t%s/base3/python3.13t\t%s/libexec/t/p\n"
+        "cp313-base2\t3.13.0\t%s/base2/python3.13\t%s/libexec/two\n",
+        world->root, world->root, world->root, world->root);
+    make_file(world, "libexec/pythons", 0644, text);
+    make_file(world, "libexec/t/p", 0755, "");
+    make_file(world, "libexec/t/dora-inhost.so", 0644, "");
+    make_file(world, "libexec/dora-inhost.so", 0644, "");
+    make_file(world, "base3/python3.13t", 0755, "\177ELF 3");
+}
+
+static void
+test_launcher_free_threaded_is_another_version(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+
+    add_free_threaded(world);
+    set_variable(world, "PATH", below(world, "nowhere"));
+    make_file(world, "flow/.python-version", 0644, "3.13");
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+    make_file(world, "flow/.python-version", 0644, "3.13t");
+    assert_runs(world, &node, "libexec/t/p", "base3/python3.13t");
+    assert_non_null(strstr(world->launch.interpreter, "Python 3.13.1t ("));
+    make_file(world, "flow/.python-version", 0644, "3.13.1t");
+    assert_runs(world, &node, "libexec/t/p", "base3/python3.13t");
+}
+
+static void
+test_launcher_free_threaded_gets_a_process(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+
+    add_free_threaded(world);
+    world->site.auto_inside = true;
+    world->site.python = strdup(below(world, "base3/python3.13t"));
+    assert_runs(world, &node, "libexec/t/p", "base3/python3.13t");
+    assert_string_equal(world->launch.tier, "process");
+    assert_reason(world, "auto: a node of a free-threaded Python gets a");
+    node.isolation = DORA__ISOLATION_INTERPRETER;
+    assert_refused(world, &node, "is not for a free-threaded Python");
+    free((char *)(uintptr_t)world->site.python);
+    world->site.python = NULL; /* nobody asks: the one inside will do */
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+    assert_string_equal(world->launch.tier, "interpreter");
+}
+
 int
 main(void)
 {
@@ -219,6 +274,8 @@ main(void)
         IN_WORLD(test_launcher_script_that_is_missing_is_said),
         IN_WORLD(test_launcher_host_takes_nodes_of_its_own_python),
         IN_WORLD(test_launcher_auto_chooses_by_the_node),
+        IN_WORLD(test_launcher_free_threaded_is_another_version),
+        IN_WORLD(test_launcher_free_threaded_gets_a_process),
     };
 
     (void)alarm(120);

@@ -139,6 +139,10 @@ class Environments(FlowTest):
         run = self.flow({"node": Node("import dora; dora.Node()")}, code=1)
         self.assertIn("it is free-threaded, for which dora-run has to be built",
                       run.err)
+        ended = subprocess.run(
+            [settings.python, "-c", "import dora"], capture_output=True, text=True,
+            executable=os.path.join(os.path.dirname(self.dora_run), "dora-stable"))
+        self.assertIn("ImportError: this Python is free-threaded", ended.stderr)
 
     def need_module_for_any(self):
         if settings.free_threaded:
