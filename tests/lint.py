@@ -30,6 +30,8 @@ BANNED = {
 }
 # Plays a library with threads of its own, as others are.
 STRANGER = "tests/dataflows/foreign.c"
+# Asks about threads that C code has crashed in, which are attached to nothing.
+LAST_WORDS = "pyapi/inhost_fault.c"
 # Calls that a library must not make: its host prints, exits and has the
 # process's state, not it.
 BANNED_IN_LIBRARY = ("exit", "_exit", "quick_exit", "abort", "printf", "vprintf",
@@ -88,6 +90,8 @@ def check_calls(path, code):
     to make; every atomic says its order."""
     for name, instead in BANNED.items():
         if path == STRANGER and name.startswith("PyGILState"):
+            continue
+        if path == LAST_WORDS and name == "PyGILState_GetThisThreadState":
             continue
         for match in re.finditer(r"\b%s\s*\(" % name, code):
             complain(path, line_of(code, match.start()),
