@@ -108,9 +108,10 @@ class Debugger(FlowTest):
         terminal.type("n")
         terminal.expect("(node) ")
         terminal.type("c")
-        terminal.expect("went on with 100")
+        terminal.expect("tick")
         terminal.process.send_signal(signal.SIGINT)
         terminal.end()
+        self.assertIn("went on with 100", terminal.text)
         with open(self.report) as file:
             nodes = json.load(file)["nodes"]
         self.assertEqual([node["exit"] for node in nodes], ["success"] * 2, terminal.text)
