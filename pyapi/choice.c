@@ -1,10 +1,14 @@
 /* choice.c - which interpreter a node asks for. The first that is given:
- *   the node's `python:`, or the one its path or first line names
- *   the run's own choice (--python)
- *   the active environment: $VIRTUAL_ENV, then $CONDA_PREFIX
- *   the project's: `.venv` beside the dataflow, or beside a pyproject.toml
- * above the version that a `.python-version` says, here or above python3 on
- * PATH Only files are looked at. */
+ *
+ *   1. the node's `python:`, or what its path or first line names
+ *   2. the run's own choice (--python)
+ *   3. the active environment: $VIRTUAL_ENV, then $CONDA_PREFIX
+ *   4. the project's: `.venv` beside the dataflow, or above it beside a
+ *      pyproject.toml
+ *   5. the version that a `.python-version` says, here or above
+ *   6. python3 on PATH
+ *
+ * Only files are looked at. */
 #include "choice.h"
 
 #include <string.h>
