@@ -93,7 +93,8 @@ class Joining(DynamicTest):
         numbers = [int(l[4:]) for l in run.out.splitlines() if l.startswith("got")]
         self.assertGreaterEqual(numbers[0], 60)
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
-        self.assertTrue(run.out.endswith("STOP MANUAL\n"), run)
+        # The counter may send one more before it is told itself.
+        self.assertIn("STOP MANUAL\n", run.out[-30:], run)
         self.assertEqual(run.code, 0, run)
 
     def test_an_answer_to_its_first_message_arrives(self):

@@ -139,7 +139,9 @@ class Endurance(FlowTest):
             "sink": sink,
             "client": run.values("client")[-1],
         }
-        self.assertLessEqual(last[1], first[1] * 1.01, "shared memory")
+        # A heap grows in steps, which a tenth of a second need not have seen.
+        self.assertLessEqual(last[1], first[1] * 1.01 + either(256, 0),
+                             "shared memory")
         if not settings.long:
             return
         print(f"{got} messages, {requests} requests, {restarts} restarts in "
