@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import fnmatch
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -122,6 +123,8 @@ def main():
     settings.isolation = options.isolation
     settings.patience = options.patience
     settings.long = options.long
+    # In the background of a shell it is ignored, and would be in every test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     tests = list(flatten(unittest.defaultTestLoader.discover(
         os.path.join(HERE, "dataflows"), pattern="*_test.py")))
