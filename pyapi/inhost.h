@@ -69,6 +69,14 @@ int dora__inhost_start(const char *base, bool say_faults,
  * NULL: *err says why. */
 PyThreadState *dora__inhost_interpreter(struct dora_error *err);
 
+/* --- inhost_arenas.c ------------------------------------------------------ */
+
+/* Once, before CPython starts. */
+void dora__inhost_arenas_watch(void);
+/* That interpreter has ended: its memory that holds nothing goes back to the
+ * system. */
+void dora__inhost_arenas_return(int64_t interpreter);
+
 /* --- inhost_script.c: attached to the guest's interpreter ----------------- */
 
 /* Once, attached to the main interpreter, before any script. -1: it cannot. */

@@ -65,6 +65,7 @@ begin(const char *base, bool say_faults, struct dora_error *err)
                           "run nodes as well");
     if (PyImport_AppendInittab("dora", PyInit_dora) < 0)
         return dora__fail(err, ENOMEM, "no memory for Python");
+    dora__inhost_arenas_watch();
     status = initialize(base);
     if (PyStatus_Exception(status) || PyStatus_IsExit(status))
         return dora__fail(err, EIO, "Python does not start: %s",

@@ -22,9 +22,9 @@ BUSY = """
 """
 
 #: What an interpreter costs that nobody uses: made and ended again and again, in
-#: a process of its own, with the modules that a node's has.
+#: a process of its own.
 BARE = """
-import sys, _datetime, _interpreters
+import sys, _interpreters
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4
@@ -32,7 +32,6 @@ config = _interpreters.new_config("isolated", allow_daemon_threads=True)
 step, samples = int(sys.argv[1]) // 10, []
 for number in range(11 * step):
     one = _interpreters.create(config)
-    assert _interpreters.exec(one, "import os, io, time, threading, atexit") is None
     _interpreters.destroy(one)
     if number % step == step - 1:
         samples.append(resident())
@@ -131,8 +130,8 @@ class AgainAndAgain(ManyTest):
     @has_long_form
     def test_nothing_stays(self):
         """Interpreters come and go in one process: descriptors and threads are
-        as many as before, and memory grows no more than by what that Python
-        loses with any interpreter."""
+        as many as before, and memory grows by no more than that Python loses
+        with an interpreter in which nothing has run."""
         cycles = either(40, 1000)
         self.write("node.py", "from dora import Node\nNode()\n")
         built = os.path.dirname(settings.dora_run)
@@ -145,7 +144,8 @@ class AgainAndAgain(ManyTest):
         bare = self.output(settings.python, "-c", BARE, cycles)[-1]
         lost = slope([int(word) for word in bare.split()], cycles)
         ours = slope(counts["memory"], cycles)
-        self.assertLess(ours, 1.1 * lost + 100, "KB are lost by a node")
+        noise = either(100, 10)  # the C library keeps some, by chance
+        self.assertLess(ours, lost + noise, "KB are lost by a node")
 
     def output(self, *command):
         done = subprocess.run(
