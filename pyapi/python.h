@@ -5,7 +5,7 @@
 
 #include <Python.h>
 
-#include "node.h"
+#include "node/node.h"
 
 PyMODINIT_FUNC PyInit_dora(void);
 

@@ -1,6 +1,6 @@
 /* bell_test.c - no ring is lost, and none costs a system call without need. */
 #include "base.h"
-#include "bell.h"
+#include "plane/bell.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

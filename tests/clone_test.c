@@ -1,5 +1,5 @@
 /* clone_test.c - which clone a node means. */
-#include "clone.h"
+#include "source/clone.h"
 
 #include <setjmp.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* command_line_test.c - the command line of dora-run, right and wrong. */
-#include "command.h"
+#include "command/command.h"
 
 #include <setjmp.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* command_watch_test.c - what is said while a dataflow runs, and when: time,
  * counters and the screen are made up. */
-#include "command.h"
-#include "print.h"
+#include "command/command.h"
+#include "command/print.h"
 
 #include <setjmp.h>
 #include <stdio.h>

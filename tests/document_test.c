@@ -1,5 +1,5 @@
 /* document_test.c - YAML to typed values, their places, limits, and JSON. */
-#include "document.h"
+#include "graph/document.h"
 
 #include <float.h>
 #include <locale.h>

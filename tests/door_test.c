@@ -1,5 +1,5 @@
 /* door_test.c - knocking at a dataflow's door, and what is said through it. */
-#include "door.h"
+#include "flow/door.h"
 
 #include <poll.h>
 #include <setjmp.h>

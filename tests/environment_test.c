@@ -1,5 +1,5 @@
 /* environment_test.c - what nodes inherit and what is set over it. */
-#include "environment.h"
+#include "host/environment.h"
 
 #include <setjmp.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* executable_test.c - finding programs, and what is executed for a node that
  * is one. */
 #include "fault.h"
-#include "kind.h"
+#include "host/kind.h"
 
 #include <setjmp.h>
 #include <stdio.h>

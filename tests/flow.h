@@ -12,8 +12,8 @@
 #ifndef DORA_TESTS_FLOW_H
 #define DORA_TESTS_FLOW_H
 
-#include "node.h"
-#include "plan.h"
+#include "graph/plan.h"
+#include "node/node.h"
 
 enum { FLOW_NODES = 16, FLOW_OUTPUTS = 16, FLOW_INPUTS = 32 };
 

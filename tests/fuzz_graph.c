@@ -3,7 +3,7 @@
  * Whatever the text: a failure tells an error with a place inside of it, a
  * success tells none, and a plan keeps the promises of plan.h. The first bytes
  * choose the machine. */
-#include "plan.h"
+#include "graph/plan.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* fuzz_metadata.c - any bytes: refused, or read as pairs that can be written
  * again and give the same block. */
-#include "metadata.h"
+#include "node/metadata.h"
 
 #include <string.h>
 

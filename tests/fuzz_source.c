@@ -1,6 +1,6 @@
 /* fuzz_source.c - any bytes: words that follow one another in the text, to an
  * end. */
-#include "../pyapi/source.h"
+#include "../pyapi/launch/source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

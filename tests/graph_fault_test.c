@@ -1,7 +1,7 @@
 /* graph_fault_test.c - every allocation of loading, planning and drawing fails
  * once, libyaml's too: it is said, and nothing leaks. */
 #include "fault.h"
-#include "plan.h"
+#include "graph/plan.h"
 
 #include <setjmp.h>
 #include <string.h>

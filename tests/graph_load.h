@@ -2,7 +2,7 @@
 #ifndef DORA_GRAPH_LOAD_H
 #define DORA_GRAPH_LOAD_H
 
-#include "graph.h"
+#include "graph/graph.h"
 
 /* What the sink was told, as "line:column: text" lines. */
 struct told {

@@ -3,8 +3,8 @@
  * A `^` in a text stands where the complaint must point; it is taken out before
  * the text is read. Each file has exactly one thing wrong, so exactly one error
  * must be told, whose text holds the phrase. */
-#include "graph.h"
-#include "plan.h"
+#include "graph/graph.h"
+#include "graph/plan.h"
 
 #include <setjmp.h>
 #include <stdio.h>

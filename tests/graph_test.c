@@ -1,7 +1,7 @@
 /* graph_test.c - what is read from files that can run, what is warned of, and
  * that all errors are told. graph_malformed_test.c has the errors one by one.
  */
-#include "graph.h"
+#include "graph/graph.h"
 
 #include "graph_load.h"
 

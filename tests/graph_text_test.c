@@ -1,5 +1,5 @@
 /* graph_text_test.c - the small languages inside a dataflow's strings. */
-#include "graph_text.h"
+#include "graph/graph_text.h"
 
 #include <float.h>
 #include <setjmp.h>

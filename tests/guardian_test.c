@@ -1,6 +1,6 @@
 /* guardian_test.c - a guardian started as a host starts it, and what becomes of
  * its processes. argv[1]: the directory of the helper programs. */
-#include "guardian_client.h"
+#include "guardian/guardian_client.h"
 
 #include <fcntl.h>
 #include <poll.h>

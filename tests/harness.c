@@ -1,8 +1,8 @@
 /* harness.c - see harness.h. */
 #include "harness.h"
 
-#include "kind.h"
-#include "node.h"
+#include "host/kind.h"
+#include "node/node.h"
 
 #include <dirent.h>
 

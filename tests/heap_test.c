@@ -1,5 +1,5 @@
 /* heap_test.c - blocks never overlap, lie on backed units, and come back. */
-#include "heap.h"
+#include "plane/heap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

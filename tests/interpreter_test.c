@@ -1,6 +1,6 @@
 /* interpreter_test.c - which interpreter a Python node gets, and which build of
  * dora-python belongs to it. */
-#include "../pyapi/interpreter.h"
+#include "../pyapi/launch/interpreter.h"
 #include "fault.h"
 #include "pythons.h"
 

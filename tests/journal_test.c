@@ -1,5 +1,5 @@
 /* journal_test.c - what a run leaves in out/<id>/. */
-#include "journal.h"
+#include "host/journal.h"
 
 #include <setjmp.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #define KILL_H
 
 #include "flow.h"
-#include "layout.h"
+#include "plane/layout.h"
 
 enum {
     NODES = 3,

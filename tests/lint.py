@@ -31,25 +31,28 @@ BANNED = {
 # Plays a library with threads of its own, as others are.
 STRANGER = "tests/dataflows/foreign.c"
 # Asks about threads that C code has crashed in, which are attached to nothing.
-LAST_WORDS = "pyapi/inhost_fault.c"
+LAST_WORDS = "pyapi/inhost/inhost_fault.c"
 # Calls that a library must not make: its host prints, exits and has the
 # process's state, not it.
 BANNED_IN_LIBRARY = ("exit", "_exit", "quick_exit", "abort", "printf", "vprintf",
                      "puts", "putchar", "perror", "system", "popen", "signal",
                      "sigaction", "chdir", "fchdir", "setenv", "putenv",
                      "unsetenv", "clearenv", "setlocale", "srand")
-# Programs, by stem: what is not the library.
-PROGRAMS = re.compile(r"runtime/(main|guardian|print|command)\w*\.c$")
+# Programs: what is not the library.
+PROGRAMS = re.compile(r"runtime/(command/\w+|guardian/guardian(_start)?)\.c$")
 # Before exec a forked child may only _exit.
-FORKS = re.compile(r"runtime/(guardian|spawn)\w*\.c$")
+FORKS = re.compile(r"runtime/guardian/guardian\w*\.c$")
 
-# Headers that the left column (text to plan: pure) is made of, and those of
-# the right column (memory). Nothing pure may see memory, and memory no graph.
-PURE = {"document.h", "graph.h", "plan.h"}
-MEMORY = {"layout.h", "plane.h", "node.h", "ring.h", "bell.h", "record.h",
-          "heap.h", "space.h"}
-# What pyapi/ may see of runtime/, and what main.c and examples/ may.
-FOR_PYTHON = {"dora.h", "base.h", "node.h", "kind.h"}
+# The directories of runtime/, from the bottom: a file may include what lies in
+# its own and below. What lies in none is for all.
+FLOORS = ("graph", "plane", "node", "guardian", "host", "source", "flow",
+          "command")
+# Memory knows no graphs, but what is to be made.
+OF_GRAPH = ("graph/plan.h",)
+# What pyapi/ may see of runtime/.
+FOR_PYTHON = {"dora.h", "base.h", "node/node.h", "host/kind.h"}
+# What dora-run and examples/ see of the library.
+FOR_PROGRAMS = {"dora.h", "base.h", "nearest.h", "logline.h"}
 
 COMPLAINTS = []
 
@@ -159,38 +162,48 @@ def includes(text):
             re.finditer(r'^#include [<"]([^>"]+)[>"]', text, re.MULTILINE)]
 
 
+def floor_of(name):
+    """How high the directory of a file of runtime/ stands; 0: none, for all."""
+    directory = name.rpartition("/")[0]
+    return FLOORS.index(directory) + 1 if directory in FLOORS else 0
+
+
+def wrong_arrow(path, name):
+    """What is wrong with an include in this file; None: nothing."""
+    top, _, below = path.partition("/")
+    ours = os.path.exists(os.path.join(TOP, "runtime", name))
+    if top == "runtime" and (name == "Python.h" or "pyapi" in name):
+        return "runtime knows no Python"
+    if top == "pyapi" and ours and name not in FOR_PYTHON:
+        return "pyapi sees of runtime only " + ", ".join(sorted(FOR_PYTHON))
+    if (below.startswith("command/") or top == "examples") and ours and \
+            name not in FOR_PROGRAMS:
+        return "a program sees " + ", ".join(sorted(FOR_PROGRAMS))
+    if top == "runtime" and "/" in name and floor_of(name) >= floor_of(below):
+        return "%s/ stands below" % below.rpartition("/")[0]
+    if below.startswith("plane/") and name.startswith("graph/") and \
+            name not in OF_GRAPH:
+        return "memory knows no graph"
+    return None
+
+
 def check_arrows(path, text):
     """Dependencies point one way; a source includes its own header first."""
     own = os.path.basename(path)[:-2] + ".h"
     names = includes(text)
-    directory = path.split("/")[0]
-    if path.endswith(".c") and directory in ("runtime", "pyapi") and \
+    if path.endswith(".c") and path.startswith(("runtime/", "pyapi/")) and \
             own in [name for _, name in names] and names[0][1] != own:
         complain(path, names[0][0], "include %s first" % own)
     for line, name in names:
-        wrong = None
-        if directory == "runtime" and (name == "Python.h" or "pyapi" in name):
-            wrong = "runtime knows no Python"
-        elif directory == "pyapi" and name not in FOR_PYTHON and \
-                os.path.exists(os.path.join(TOP, "runtime", name)):
-            wrong = "pyapi sees of runtime only %s" % ", ".join(
-                sorted(FOR_PYTHON))
-        elif path in ("runtime/main.c",) or directory == "examples":
-            if os.path.exists(os.path.join(TOP, "runtime", name)) and \
-                    name in PURE | MEMORY | {"kind.h"}:
-                wrong = "a program sees dora.h only"
-        elif directory == "runtime" and own in PURE and name in MEMORY:
-            wrong = "text to plan knows no memory"
-        elif directory == "runtime" and own in MEMORY and \
-                name in ("graph.h", "document.h"):
-            wrong = "memory knows no graph"
+        wrong = wrong_arrow(path, name)
         if wrong:
             complain(path, line, "%s: %s" % (name, wrong))
 
 
 def check_cycles(headers):
     """No header reaches itself."""
-    edges = {os.path.basename(path): [name for _, name in includes(read(path))]
+    edges = {os.path.basename(path): [os.path.basename(name) for _, name in
+                                      includes(read(path))]
              for path in headers}
 
     def reaches(start, name, seen):

@@ -1,5 +1,5 @@
 /* machine_test.c - memory of made-up machines, and of this one. */
-#include "machine.h"
+#include "plane/machine.h"
 
 #include <limits.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* metadata_test.c - pairs come back as they were put in; nothing else does. */
-#include "metadata.h"
+#include "node/metadata.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* node_wait_test.c - waiting: what ends it, what it costs, who may wait. */
 #include "flow.h"
-#include "layout.h"
+#include "plane/layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* output_test.c - pipes into lines: nothing lost, nothing invented. */
-#include "output.h"
+#include "host/output.h"
 
 #include <setjmp.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* payload_test.c - what travels: any size, to any number of readers, in place,
  * and what happens when there is no room for it. */
 #include "flow.h"
-#include "layout.h"
+#include "plane/layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

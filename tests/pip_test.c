@@ -1,6 +1,6 @@
 /* pip_test.c - what a line of pip becomes. */
-#include "graph_text.h"
-#include "pip.h"
+#include "graph/graph_text.h"
+#include "source/pip.h"
 
 #include <setjmp.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* plan_test.c - numbers of a plan, and what cannot be planned. */
-#include "plan.h"
+#include "graph/plan.h"
 
 #include <setjmp.h>
 #include <stdio.h>

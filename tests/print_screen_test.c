@@ -1,6 +1,6 @@
 /* print_screen_test.c - lines on their way out: who writes never waits, what is
  * lost is counted, order is kept. Standard output and error are pipes here. */
-#include "print.h"
+#include "command/print.h"
 
 #include <poll.h>
 #include <setjmp.h>

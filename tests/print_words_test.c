@@ -1,5 +1,5 @@
 /* print_words_test.c - which of a node's last words are shown. */
-#include "print.h"
+#include "command/print.h"
 
 #include <setjmp.h>
 #include <stdio.h>

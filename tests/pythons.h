@@ -3,7 +3,7 @@
 #ifndef DORA_TEST_PYTHONS_H
 #define DORA_TEST_PYTHONS_H
 
-#include "kind.h"
+#include "host/kind.h"
 
 #include <sys/types.h>
 

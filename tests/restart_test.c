@@ -1,5 +1,5 @@
 /* restart_test.c - whether and when a node comes back. */
-#include "restart.h"
+#include "flow/restart.h"
 
 #include <setjmp.h>
 

@@ -1,7 +1,7 @@
 /* ring_test.c - one edge by hand: positions, parity, both rings; and under two
  * threads, over a wrap of every counter that can wrap. */
 #include "flow.h"
-#include "ring.h"
+#include "plane/ring.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* scan_test.c - which scripts may run inside the host without being asked. */
-#include "../pyapi/scan.h"
+#include "../pyapi/launch/scan.h"
 
 #include "pythons.h"
 

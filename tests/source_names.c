@@ -1,7 +1,7 @@
 /* source_names.c - prints the names in Python files as runtime reads them, for
  * source_check.py: "FILE", then "LINE NAME" for each, or "LINE !" where the
  * file is not understood. */
-#include "../pyapi/source.h"
+#include "../pyapi/launch/source.h"
 
 #include <stdio.h>
 

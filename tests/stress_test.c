@@ -8,7 +8,7 @@
  *
  *     stress_test [MESSAGES]     of each producer */
 #include "flow.h"
-#include "layout.h"
+#include "plane/layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

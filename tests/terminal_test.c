@@ -1,8 +1,8 @@
 /* terminal_test.c - one node at a time has the terminal, and the dataflow's
  * time stands still meanwhile. The host's answers are given by hand. */
 #include "flow.h"
-#include "layout.h"
-#include "terminal.h"
+#include "plane/layout.h"
+#include "plane/terminal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* tool_test.c - running a program to its end. argv[1]: the directory of the
  * helper programs. */
-#include "tool.h"
+#include "host/tool.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

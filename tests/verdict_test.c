@@ -1,5 +1,5 @@
 /* verdict_test.c - how ends of nodes count, as one table. */
-#include "verdict.h"
+#include "flow/verdict.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -22,7 +22,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-RUNTIME = os.path.join(os.path.dirname(os.path.dirname(HERE)), "runtime")
+PLANE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "runtime/plane")
 HEADERS = ("layout.h", "bell.h", "ring.h")
 
 # function, what stands there (a regular expression), what is put there; `#` is
@@ -71,7 +71,7 @@ def weakened(text, function, pattern, replacement):
 def prepare(build):
     texts = {}
     for name in HEADERS:
-        with open(os.path.join(RUNTIME, name)) as file:
+        with open(os.path.join(PLANE, name)) as file:
             texts[name] = re.sub(r"_Atomic (u?int\d+_t)", r"shared<\1>",
                                  file.read())
     for number, (name, function, pattern, new) in enumerate(WEAKENINGS, 1):

@@ -2,9 +2,9 @@
 """Finds out which modules of the standard library interpreters inside the host
 may have, and writes what it found:
 
-    pyapi/sound.list     C code that several interpreters may load at once
-    pyapi/modules.list   all modules; a reason where a script that imports it is
-                         not run inside the host without being asked
+    pyapi/inhost/sound.list    C code that several interpreters may load at once
+    pyapi/launch/modules.list  all modules; a reason where a script that imports
+                               it is not run inside the host without being asked
 
     sound.py --table build/pythons --to pyapi
 
@@ -157,7 +157,7 @@ def lines_of(modules):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--table", required=True, help="of dora-run's Pythons")
-    parser.add_argument("--to", required=True, help="directory of the lists")
+    parser.add_argument("--to", required=True, help="directory of both")
     options = parser.parse_args()
     with open(options.table) as table:
         rows = [line.split("\t") for line in table]
@@ -166,8 +166,8 @@ def main():
     if not pythons:
         sys.exit("sound.py: none of the Pythons is 3.13 or newer")
     sound, modules = judge(pythons)
-    for name, lines in (("sound.list", sorted(sound)),
-                        ("modules.list", lines_of(modules))):
+    for name, lines in (("inhost/sound.list", sorted(sound)),
+                        ("launch/modules.list", lines_of(modules))):
         with open(os.path.join(options.to, name), "w") as file:
             file.writelines(line + "\n" for line in lines)
     print(f"{len(sound)} sound, {len(modules)} modules by Python",
