@@ -70,6 +70,7 @@ add_input(struct flow *flow, uint32_t node, const char *id, uint32_t bound)
     assert_int_equal(planned->first_input + planned->input_count, number + 1);
     flow->graph_inputs[number].id = (char *)(uintptr_t)id;
     flow->graph_inputs[number].source = (char *)(uintptr_t) "test";
+    flow->plan.edge_count = flow->plan.input_count;
     flow->inputs[number] = (struct dora__plan_input){
         .node = node,
         .number = planned->input_count - 1,

@@ -61,7 +61,7 @@ check_plan(const struct dora__plan *plan, const struct dora__machine *machine)
         record += plan->outputs[i].record_limit;
     }
     MUST(plan->record_count == record && record <= DORA__ALL_RECORDS);
-    for (uint32_t i = 0; i < plan->input_count; i++) {
+    for (uint32_t i = 0; i < plan->edge_count; i++) {
         const struct dora__plan_input *input = &plan->inputs[i];
 
         MUST(input->bound >= 1 && input->ring_slots >= input->bound);

@@ -78,7 +78,7 @@ check(const struct dora__plan *plan, const struct dora__machine *machine)
         record += output->record_limit;
     }
     assert_true(plan->record_count == record && record <= DORA__ALL_RECORDS);
-    for (uint32_t i = 0; i < plan->input_count; i++) {
+    for (uint32_t i = 0; i < plan->edge_count; i++) {
         const struct dora__plan_input *input = &plan->inputs[i];
 
         assert_true(input->bound >= 1);
@@ -209,20 +209,23 @@ test_plan_echoes_of_lines_and_records(void **state)
     assert_int_equal(p.plan.nodes[3].first_output, 4);
     assert_int_equal(p.plan.nodes[3].output_count, 5);
     assert_string_equal(dora__plan_node_of(&p.plan, 3)->id, "dora");
-    assert_true(p.plan.outputs[0].echoed && p.plan.outputs[1].echoed);
-    assert_false(p.plan.outputs[2].echoed);
     assert_true(echoes[0].lines && !echoes[0].records && echoes[0].about == 0);
     assert_true(!echoes[1].lines && echoes[1].records && echoes[1].about == 0);
     assert_true(echoes[2].lines && echoes[2].records && echoes[2].about == 1);
     assert_int_equal(echoes[3].level, DORA_LEVEL_WARN);
     assert_true(echoes[3].about == 0 && echoes[3].consumer == 1);
     assert_true(echoes[4].about == DORA__EVERYBODY && echoes[4].level == 0);
-    assert_true(in[0].echo && in[0].output == 4 && in[0].about == 0);
+    assert_true(in[0].output == 0 && in[0].twin == 6 && !in[0].echo);
     assert_true(in[1].output == 7 && in[2].output == 8 && !in[1].echo);
-    assert_true(in[3].echo && in[3].output == 5 && in[3].about == 0);
-    assert_true(!in[4].echo && in[4].output == 2);
-    assert_true(in[5].echo && in[5].output == 4 && in[5].bit == 2);
-    assert_int_equal(p.plan.outputs[0].subscriber_count, 0);
+    assert_true(in[3].output == 1 && in[3].twin == 7);
+    assert_true(in[4].output == 2 && in[4].twin == 0);
+    assert_true(in[5].output == 0 && in[5].twin == 8 && in[5].bit == 2);
+    assert_int_equal(p.plan.edge_count, 9);
+    assert_true(in[6].echo && in[6].output == 4 && in[6].about == 0);
+    assert_true(in[7].echo && in[7].output == 5 &&
+                in[7].number == in[3].number);
+    assert_true(in[8].echo && in[8].output == 4 && in[8].bit == 2);
+    assert_true(in[8].node == 2 && in[8].twin == 0);
     fini(&p);
 }
 

@@ -126,9 +126,6 @@ list_outputs(const struct dora_node *node)
     size_t count = dora__node_output_count(node);
 
     for (size_t i = 0; outputs != NULL && i < count; i++) {
-        if (dora__node_echoed(node, i))
-            continue;
-
         PyObject *id =
             PyUnicode_InternFromString(dora__node_output_id(node, i));
         PyObject *number = id == NULL ? NULL : PyLong_FromSize_t(i);

@@ -59,17 +59,6 @@ refuse_output(const struct dora__py_node *self, PyObject *id)
     return -1;
 }
 
-/* Whether the runtime sends there, in the node's place. */
-static bool
-is_echoed(const struct dora__py_node *self, PyObject *id)
-{
-    for (size_t i = 0; i < dora__node_output_count(self->node); i++)
-        if (PyUnicode_CompareWithASCIIString(
-                id, dora__node_output_id(self->node, i)) == 0)
-            return dora__node_echoed(self->node, i);
-    return false;
-}
-
 /* 1: it was told of before; 0: now it has been; -1. */
 static int
 note_output(struct dora__py_node *self, PyObject *id)
@@ -98,13 +87,9 @@ warn_output(struct dora__py_node *self, PyObject *id)
     if (names == NULL)
         return -1;
     dora__text_printf(&line,
-                      "send_output(\"%s\") is ignored: %s of this node; it "
-                      "has: %s",
-                      PyUnicode_AsUTF8(id),
-                      is_echoed(self, id)
-                          ? "the runtime sends there what is printed or logged"
-                          : "the dataflow declares no such output",
-                      PyUnicode_AsUTF8(names));
+                      "send_output(\"%s\") is ignored: the dataflow declares "
+                      "no such output of this node; it has: %s",
+                      PyUnicode_AsUTF8(id), PyUnicode_AsUTF8(names));
     Py_DECREF(names);
     if (!line.failed)
         dora_node_log(self->node, DORA_LEVEL_WARN, NULL, line.text);

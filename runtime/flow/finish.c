@@ -14,7 +14,7 @@ delivered(const struct dora_dataflow *flow, bool *ret_queued)
     uint64_t sum = 0;
 
     *ret_queued = false;
-    for (uint32_t i = 0; i < flow->plan.input_count; i++) {
+    for (uint32_t i = 0; i < flow->plan.edge_count; i++) {
         if (flow->plan.inputs[i].kind != DORA__INPUT_DATA ||
             flow->members[flow->plan.inputs[i].node].stage != DORA__STAGE_ALIVE)
             continue;

@@ -50,7 +50,7 @@ dora__member_unfed(const struct dora_dataflow *flow,
         const struct dora__graph_input *input = &node->inputs[i];
 
         if (input->kind == DORA__INPUT_DATA) {
-            if (!will_not_send(flow, input->node, inputs[i].echo))
+            if (!will_not_send(flow, input->node, inputs[i].twin != 0))
                 return false;
             fed = true;
         } else if (!flow->plan.exit_when_nodes_finish) {

@@ -70,12 +70,25 @@ name_edge(const struct dora_dataflow *flow, const struct dora__plan_input *in,
     }
 }
 
+static void
+add_counts(const struct dora_dataflow *flow, uint32_t edge,
+           struct dora_edge_stats *stats)
+{
+    struct dora__edge_counts counts;
+
+    dora__plane_edge_counts(&flow->plane, edge, &counts);
+    stats->sent += counts.sent;
+    stats->delivered += counts.delivered;
+    stats->dropped += counts.dropped;
+    stats->queued += counts.queued;
+    stats->refused += counts.refused;
+}
+
 int
 dora_dataflow_edge_stats(struct dora_dataflow *flow, size_t index,
                          struct dora_edge_stats *ret_stats)
 {
     const struct dora__plan_input *in;
-    struct dora__edge_counts counts;
     struct dora__heap_counts heap;
 
     if (flow == NULL || ret_stats == NULL)
@@ -86,13 +99,10 @@ dora_dataflow_edge_stats(struct dora_dataflow *flow, size_t index,
     name_edge(flow, in, ret_stats);
     if (!flow->has_plane)
         return 0;
-    dora__plane_edge_counts(&flow->plane, (uint32_t)index, &counts);
+    add_counts(flow, (uint32_t)index, ret_stats);
+    if (in->twin != 0)
+        add_counts(flow, in->twin, ret_stats);
     dora__plane_heap_counts(&flow->plane, in->node, &heap);
-    ret_stats->sent = counts.sent;
-    ret_stats->delivered = counts.delivered;
-    ret_stats->dropped = counts.dropped;
-    ret_stats->queued = counts.queued;
-    ret_stats->refused = counts.refused;
     ret_stats->never_read = !heap.asked;
     return 0;
 }

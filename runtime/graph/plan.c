@@ -14,7 +14,8 @@
  *    ranges and its own once more: all of them take at most a quarter of the
  *    address space.
  * 5. What the host sends (plan_echo.c) has a node of its own, the last one,
- *    with a heap that is small: lines are. */
+ *    with a heap that is small: lines are. A queue has one producer, so an
+ *    input that gets what a node sends and what it prints has two of them. */
 #include "plan.h"
 
 #include "graph_read.h"
@@ -41,11 +42,24 @@ struct planner {
     struct dora__plan plan;
 };
 
+/* By its source, and by the host, with what the source prints. */
+static bool
+is_fed_twice(const struct dora__graph *graph,
+             const struct dora__graph_input *input)
+{
+    const struct dora__graph_node *source;
+
+    if (input->kind != DORA__INPUT_DATA)
+        return false;
+    source = &graph->nodes[input->node];
+    return dora__echo_has(source, source->outputs[input->output].id);
+}
+
 static bool
 count_all(struct planner *p)
 {
     const struct dora__graph *graph = p->graph;
-    size_t inputs = 0, outputs = 0;
+    size_t inputs = 0, outputs = 0, twins = 0;
 
     if (graph->node_count > DORA__MAX_NODES) {
         dora__complain(&p->r, graph->nodes[DORA__MAX_NODES].mark,
@@ -58,6 +72,8 @@ count_all(struct planner *p)
 
         inputs += node->input_count;
         outputs += node->output_count;
+        for (size_t i = 0; i < node->input_count; i++)
+            twins += is_fed_twice(graph, &node->inputs[i]);
         if (inputs > DORA__MAX_INPUTS || outputs > DORA__MAX_OUTPUTS) {
             dora__complain(&p->r, node->mark,
                            "with this node the dataflow has %zu inputs and "
@@ -70,6 +86,7 @@ count_all(struct planner *p)
     p->plan.echo_count = (uint32_t)dora__echo_count(graph);
     p->plan.node_count = (uint32_t)graph->node_count + (p->plan.echo_count > 0);
     p->plan.input_count = (uint32_t)inputs;
+    p->plan.edge_count = (uint32_t)(inputs + twins);
     p->plan.output_count = (uint32_t)outputs + p->plan.echo_count;
     return true;
 }
@@ -83,19 +100,10 @@ make_arrays(struct planner *p)
     plan->outputs =
         dora__new_array(&p->r, plan->output_count, sizeof *plan->outputs);
     plan->inputs =
-        dora__new_array(&p->r, plan->input_count, sizeof *plan->inputs);
+        dora__new_array(&p->r, plan->edge_count, sizeof *plan->inputs);
     if (!p->r.no_memory)
         dora__echo_plan(&p->r, plan);
     return !p->r.no_memory;
-}
-
-static bool
-is_echoed(const struct dora__graph_node *node, const char *output)
-{
-    return (node->send_stdout_as != NULL &&
-            strcmp(node->send_stdout_as, output) == 0) ||
-           (node->send_logs_as != NULL &&
-            strcmp(node->send_logs_as, output) == 0);
 }
 
 static void
@@ -112,11 +120,8 @@ number_all(struct planner *p)
         node->first_output = output;
         node->output_count = (uint32_t)from->output_count;
         node->heap_wait = from->heap_full == DORA__HEAP_WAIT;
-        for (uint32_t i = 0; i < node->output_count; i++, output++) {
+        for (uint32_t i = 0; i < node->output_count; i++, output++)
             p->plan.outputs[output].node = n;
-            p->plan.outputs[output].echoed =
-                is_echoed(from, from->outputs[i].id);
-        }
         input += node->input_count;
     }
 }
@@ -131,35 +136,30 @@ power_of_two(uint64_t least)
     return (uint32_t)power;
 }
 
-/* The output that feeds it: the source's, or an echo in its place. */
-static void
-find_output(struct planner *p, const struct dora__graph_input *from,
-            struct dora__plan_input *input)
+static uint32_t
+echo_output(const struct planner *p, const struct dora__graph_input *from,
+            uint32_t consumer)
 {
-    const struct dora__plan_node *source;
-    int echo = dora__echo_find(&p->plan, input->node, from);
+    return p->plan.nodes[p->graph->node_count].first_output +
+           dora__echo_find(&p->plan, consumer, from);
+}
 
-    if (echo >= 0) {
-        source = &p->plan.nodes[p->graph->node_count];
-        input->output = source->first_output + (uint32_t)echo;
-        input->echo = from->kind == DORA__INPUT_DATA;
-        input->about = (uint32_t)from->node;
-    } else {
-        assert(from->node < p->graph->node_count);
-        source = &p->plan.nodes[from->node];
-        assert(from->output < source->output_count);
-        input->output = source->first_output + (uint32_t)from->output;
-    }
+static uint32_t
+source_output(const struct planner *p, const struct dora__graph_input *from)
+{
+    const struct dora__plan_node *source = &p->plan.nodes[from->node];
+
+    assert(from->node < p->graph->node_count);
+    assert(from->output < source->output_count);
+    return source->first_output + (uint32_t)from->output;
 }
 
 static void
 subscribe(struct planner *p, const struct dora__graph_input *from,
           struct dora__plan_input *input)
 {
-    struct dora__plan_output *output;
+    struct dora__plan_output *output = &p->plan.outputs[input->output];
 
-    find_output(p, from, input);
-    output = &p->plan.outputs[input->output];
     input->bit = ++output->subscriber_count;
     if (output->subscriber_count == DORA__MAX_SUBSCRIBERS + 1)
         dora__complain(&p->r, from->mark,
@@ -169,9 +169,27 @@ subscribe(struct planner *p, const struct dora__graph_input *from,
                        DORA__MAX_SUBSCRIBERS);
 }
 
+/* The second edge of an input, from the host, with a queue as the first. */
+static void
+plan_twin(struct planner *p, const struct dora__graph_input *from,
+          struct dora__plan_input *input, uint32_t number)
+{
+    struct dora__plan_input *twin = &p->plan.inputs[number];
+
+    input->twin = number;
+    *twin = *input;
+    twin->twin = 0;
+    twin->echo = true;
+    twin->about = (uint32_t)from->node;
+    twin->output = echo_output(p, from, input->node);
+    p->plan.outputs[twin->output].subscriber_count++; /* as its first has */
+}
+
 static void
 plan_inputs(struct planner *p)
 {
+    uint32_t twin = p->plan.input_count;
+
     for (uint32_t n = 0; n < p->graph->node_count; n++) {
         const struct dora__graph_node *node = &p->graph->nodes[n];
 
@@ -192,8 +210,14 @@ plan_inputs(struct planner *p)
                 .period_ns = from->period_ns,
                 .timeout_ns = from->timeout_ns,
             };
-            if (from->kind != DORA__INPUT_TIMER)
-                subscribe(p, from, input);
+            if (from->kind == DORA__INPUT_TIMER)
+                continue;
+            input->output = from->kind == DORA__INPUT_LOGS
+                                ? echo_output(p, from, n)
+                                : source_output(p, from);
+            subscribe(p, from, input);
+            if (is_fed_twice(p->graph, from))
+                plan_twin(p, from, input, twin++);
         }
     }
 }
@@ -206,7 +230,7 @@ need_records(struct planner *p)
 
     for (uint32_t i = 0; i < plan->output_count; i++)
         plan->outputs[i].record_limit = SLACK;
-    for (uint32_t i = 0; i < plan->input_count; i++) {
+    for (uint32_t i = 0; i < plan->edge_count; i++) {
         const struct dora__plan_input *input = &plan->inputs[i];
         struct dora__plan_output *output = &plan->outputs[input->output];
 

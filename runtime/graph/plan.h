@@ -47,7 +47,6 @@ struct dora__plan_output {
     uint32_t node;
     uint32_t first_record, record_limit; /* numbers of records it may use */
     uint32_t subscriber_count;
-    bool echoed; /* what is sent there is an echo, of another output */
 };
 
 /* What the host sends for nodes: their lines and records. Each is an output of
@@ -67,6 +66,7 @@ struct dora__plan_input {
     uint32_t bit;    /* not TIMER: 1..63 of the output's holders */
     bool echo;       /* DATA: the output is the host's, about: */
     uint32_t about;  /* this node */
+    uint32_t twin;   /* its second edge, if its source has echoes; 0 */
     uint32_t bound;
     uint32_t ring_slots; /* power of two >= bound */
     bool two_rings; /* ordinary and protected: where messages may be dropped */
@@ -79,8 +79,10 @@ struct dora__plan {
     const struct dora__graph *graph; /* kept */
     struct dora__plan_node *nodes;
     struct dora__plan_output *outputs;
+    /* One edge per input; then, up to edge_count, the second ones of inputs
+     * that get what their source sends and what it prints. */
     struct dora__plan_input *inputs;
-    uint32_t node_count, output_count, input_count, record_count;
+    uint32_t node_count, output_count, input_count, edge_count, record_count;
     /* Of the host's node, number graph->node_count, if there are echoes; its
      * outputs are in the order of the echoes. */
     struct dora__graph_node host;

@@ -3,8 +3,9 @@
  * The host is a producer like any other: a node of its own in the plan, with
  * outputs, records and a heap, so that what it sends has a queue per input, is
  * dropped or waits as that input says, and is held by receivers in the way of
- * all messages. An output `x` of a node that sends its lines as `x` stays the
- * node's by name; its subscribers are fed by the host.
+ * all messages. An output `x` of a node that sends its lines as `x` is the
+ * node's, which may send there as well: subscribers are fed by both, from a
+ * queue each (plan.c).
  *
  * Each `dora/logs` input has an echo for itself, since it hears of everybody
  * but its own node. */
@@ -111,32 +112,47 @@ dora__echo_plan(struct dora__reader *r, struct dora__plan *plan)
     }
 }
 
-int
+bool
+dora__echo_has(const struct dora__graph_node *node, const char *output)
+{
+    return (node->send_stdout_as != NULL &&
+            strcmp(node->send_stdout_as, output) == 0) ||
+           (node->send_logs_as != NULL &&
+            strcmp(node->send_logs_as, output) == 0);
+}
+
+/* Those of a node are in the order of its inputs. */
+static uint32_t
+find_logs(const struct dora__plan *plan, uint32_t consumer,
+          const struct dora__graph_input *input)
+{
+    const struct dora__graph_input *inputs =
+        plan->graph->nodes[consumer].inputs;
+    uint32_t skipped = 0, i = 0;
+
+    for (; inputs < input; inputs++)
+        skipped += inputs->kind == DORA__INPUT_LOGS;
+    while (plan->echoes[i].consumer != consumer || skipped-- > 0)
+        i++;
+    return i;
+}
+
+uint32_t
 dora__echo_find(const struct dora__plan *plan, uint32_t consumer,
                 const struct dora__graph_input *input)
 {
     const struct dora__graph_node *source;
-    const char *output;
-    uint32_t skipped = 0;
+    uint32_t i = 0;
 
-    if (input->kind == DORA__INPUT_DATA) {
-        source = &plan->graph->nodes[input->node];
-        output = source->outputs[input->output].id;
-        for (uint32_t i = 0; i < plan->echo_count; i++)
-            if (plan->echoes[i].about == input->node &&
-                plan->echoes[i].consumer == DORA__EVERYBODY &&
-                strcmp(plan->host.outputs[i].id, output) == 0)
-                return (int)i;
-        return -ENOENT;
-    }
-    /* Those of a node are in the order of its inputs. */
-    source = &plan->graph->nodes[consumer];
-    for (const struct dora__graph_input *i = source->inputs; i < input; i++)
-        skipped += i->kind == DORA__INPUT_LOGS;
-    for (uint32_t i = 0; i < plan->echo_count; i++)
-        if (plan->echoes[i].consumer == consumer && skipped-- == 0)
-            return (int)i;
-    return -ENOENT;
+    if (input->kind == DORA__INPUT_LOGS)
+        return find_logs(plan, consumer, input);
+    source = &plan->graph->nodes[input->node];
+    while (plan->echoes[i].about != input->node ||
+           plan->echoes[i].consumer != DORA__EVERYBODY ||
+           strcmp(plan->host.outputs[i].id,
+                  source->outputs[input->output].id) != 0)
+        i++;
+    return i;
 }
 
 void

@@ -10,9 +10,12 @@
 size_t dora__echo_count(const struct dora__graph *graph);
 /* Fills the plan's host and echoes, of which echo_count says how many. */
 void dora__echo_plan(struct dora__reader *r, struct dora__plan *plan);
-/* The echo that feeds an input of node `consumer`; -ENOENT: none does. */
-int dora__echo_find(const struct dora__plan *plan, uint32_t consumer,
-                    const struct dora__graph_input *input);
+/* Whether what the node prints or logs goes out on its output, too. */
+bool dora__echo_has(const struct dora__graph_node *node, const char *output);
+/* The echo that feeds an input of node `consumer`: a `dora/logs` input, or one
+ * whose source has it. */
+uint32_t dora__echo_find(const struct dora__plan *plan, uint32_t consumer,
+                         const struct dora__graph_input *input);
 void dora__echo_fini(struct dora__plan *plan);
 
 #endif

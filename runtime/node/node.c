@@ -463,7 +463,7 @@ dora__node_restart_count(const struct dora_node *node)
 size_t
 dora__node_input_count(const struct dora_node *node)
 {
-    return node->in_count;
+    return node->shared->input_count;
 }
 
 size_t
@@ -478,18 +478,11 @@ dora__node_output_id(const struct dora_node *node, size_t output)
     return dora__text_at(node->control, node->outs[output].shared->id);
 }
 
-bool
-dora__node_echoed(const struct dora_node *node, size_t output)
-{
-    return node->outs[output].shared->echoed != 0;
-}
-
 int
 dora_node_output(struct dora_node *node, const char *id)
 {
     for (uint32_t i = 0; i < node->out_count; i++)
-        if (strcmp(dora__node_output_id(node, i), id) == 0 &&
-            !dora__node_echoed(node, i))
+        if (strcmp(dora__node_output_id(node, i), id) == 0)
             return (int)i;
     return -ENOENT;
 }

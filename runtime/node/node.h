@@ -60,8 +60,6 @@ unsigned dora__node_restart_count(const struct dora_node *node);
 size_t dora__node_input_count(const struct dora_node *node);
 size_t dora__node_output_count(const struct dora_node *node);
 const char *dora__node_output_id(const struct dora_node *node, size_t output);
-/* Whether it is the host that sends there, what the node prints or logs. */
-bool dora__node_echoed(const struct dora_node *node, size_t output);
 /* Whether anybody subscribes to the output now: who would send asks this, and
  * counts as alive if nobody does. */
 bool dora__node_heard(struct dora_node *node, int output);

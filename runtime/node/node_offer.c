@@ -117,16 +117,29 @@ restart_due(struct dora_node *node, struct dora__in *in)
     return false;
 }
 
+static bool
+is_queued(const struct dora__edge *edge)
+{
+    for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++)
+        if (atomic_load_explicit(&edge->tail[ring], memory_order_relaxed) !=
+            dora__position(
+                atomic_load_explicit(&edge->head[ring], memory_order_relaxed)))
+            return true;
+    return false;
+}
+
 static void
-offer_timeout(struct dora__control *control, struct dora__in *in,
+offer_timeout(struct dora__control *control, const struct dora__in *in,
               uint32_t number, int64_t now, struct dora__offer *offer,
               int64_t *deadline)
 {
+    const struct dora__in *first = in->first;
     int64_t due, moment;
 
-    if (in->edge->timeout_ns == 0 || in->last_time == 0 || in->broken)
+    if (in->edge->timeout_ns == 0 || first->last_time == 0 || first->broken ||
+        is_queued(in->other->edge))
         return;
-    if (__builtin_add_overflow(in->last_time, in->edge->timeout_ns, &due))
+    if (__builtin_add_overflow(first->last_time, in->edge->timeout_ns, &due))
         return;
     moment = dora__flow_moment(control, due);
     if (dora__flow_time(control, now) >= due)
@@ -154,10 +167,10 @@ offer_message(struct dora_node *node, uint32_t number, int64_t now,
                                          memory_order_relaxed),
         };
     } else if (in->front.record != (uint32_t)DORA__NONE) {
-        *offer = (struct dora__offer){.what = in->broken ? DORA__RECOVERED
-                                                         : DORA__MESSAGE,
-                                      .in = number,
-                                      .time = (int64_t)in->front.time};
+        *offer = (struct dora__offer){
+            .what = in->first->broken ? DORA__RECOVERED : DORA__MESSAGE,
+            .in = number,
+            .time = (int64_t)in->front.time};
     } else if (state == DORA__EDGE_OPEN) {
         offer_timeout(node->control, in, number, now, offer, deadline);
     } else if (!in->closed_told) {
@@ -247,17 +260,6 @@ oldest(struct dora_node *node, int64_t *deadline)
             break;
     }
     return best;
-}
-
-static bool
-is_queued(const struct dora__edge *edge)
-{
-    for (unsigned ring = 0; ring < dora__edge_rings(edge); ring++)
-        if (atomic_load_explicit(&edge->tail[ring], memory_order_relaxed) !=
-            dora__position(
-                atomic_load_explicit(&edge->head[ring], memory_order_relaxed)))
-            return true;
-    return false;
 }
 
 static bool

@@ -86,16 +86,21 @@ struct dora__out {
     uint32_t queueing;            /* threads behind it */
 };
 
-/* One input, as its consumer sees it. */
+/* One edge of an input, as its consumer sees it. */
 struct dora__in {
     struct dora__edge *edge;
     struct dora__front front; /* of the last look */
     uint32_t source;          /* in the node's sources */
     uint32_t restarts_told;
     uint32_t held, held_limit; /* samples; above it small ones are copied */
-    bool closed_told, broken, has_backlog;
-    int64_t last_time; /* of the last message, for input_timeout; terminal.h */
+    bool closed_told, has_backlog;
     uint64_t backlog[DORA__RINGS]; /* tails when STOP was told */
+    /* Of an input with one edge all of these are the same. */
+    struct dora__in *first, *other;
+    /* The input's own, kept in its first edge's. */
+    bool broken;
+    uint32_t open;     /* edges that were not told to be closed */
+    int64_t last_time; /* of the last message, for input_timeout; terminal.h */
 };
 
 /* A node that feeds inputs of this one. */
@@ -153,7 +158,7 @@ struct dora_node {
 
     /* receive */
     pthread_mutex_t receive __attribute__((aligned(DORA__LINE)));
-    struct dora__in *ins;
+    struct dora__in *ins; /* the inputs in order, then second edges */
     uint32_t in_count, data_count, open_count;
     bool has_others; /* timers or logs */
     bool needs_clock;

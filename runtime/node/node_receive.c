@@ -63,7 +63,7 @@ tell_message(struct dora_node *node, uint32_t number, struct dora_event *event)
     }
     begin_event(node, DORA_EVENT_INPUT, in, event);
     sent = (int64_t)atomic_load_explicit(&record->time, memory_order_relaxed);
-    in->last_time = dora__flow_time(node->control, sent);
+    in->first->last_time = dora__flow_time(node->control, sent);
     event->sent_ns =
         sent + atomic_load_explicit(&record->to_utc, memory_order_relaxed);
     event->value = atomic_load_explicit(&record->value, memory_order_relaxed);
@@ -121,7 +121,9 @@ tell_closed(struct dora_node *node, uint32_t number, struct dora_event *event)
         return tell_failed(node, source, event);
     in->closed_told = true;
     node->open_count--;
-    if (in->broken) /* it was told when the input fell silent */
+    if (--in->first->open > 0)
+        return 0;
+    if (in->first->broken) /* it was told when the input fell silent */
         return 0;
     begin_event(node, DORA_EVENT_INPUT_CLOSED, in, event);
     return 1;
@@ -137,6 +139,7 @@ dora__input_reopen(struct dora_node *node, struct dora__in *in,
         atomic_load_explicit(&in->edge->state, memory_order_acquire) ==
             DORA__EDGE_OPEN) {
         in->closed_told = false;
+        in->first->open++;
         node->open_count++;
     }
 }
@@ -190,10 +193,10 @@ tell(struct dora_node *node, const struct dora__offer *offer,
         return tell_tick(node, offer->in, event);
     case DORA__RECOVERED:
     case DORA__TIMED_OUT:
-        in->broken = offer->what == DORA__TIMED_OUT;
+        in->first->broken = offer->what == DORA__TIMED_OUT;
         begin_event(node,
-                    in->broken ? DORA_EVENT_INPUT_CLOSED
-                               : DORA_EVENT_INPUT_RECOVERED,
+                    in->first->broken ? DORA_EVENT_INPUT_CLOSED
+                                      : DORA_EVENT_INPUT_RECOVERED,
                     in, event);
         return 1;
     case DORA__CLOSED:
@@ -260,11 +263,23 @@ dora__inputs_take(struct dora_node *node, struct dora_event *ret_event)
 /* --- beginning ----------------------------------------------------------- */
 
 static int
+add_input(struct dora__source *source, const char *id)
+{
+    const char **inputs =
+        realloc(source->inputs, (source->input_count + 1) * sizeof *inputs);
+
+    if (inputs == NULL)
+        return -ENOMEM;
+    inputs[source->input_count++] = id;
+    source->inputs = inputs;
+    return 0;
+}
+
+static int
 init_source(struct dora_node *node, struct dora__in *in)
 {
     uint32_t number = 0;
     struct dora__source *source;
-    const char **inputs;
 
     while (number < node->source_count &&
            node->sources[number].node != in->edge->about)
@@ -274,14 +289,10 @@ init_source(struct dora_node *node, struct dora__in *in)
         node->source_count++;
     source->node = in->edge->about;
     source->restarts_told = in->restarts_told;
-    inputs =
-        realloc(source->inputs, (source->input_count + 1) * sizeof *inputs);
-    if (inputs == NULL)
-        return -ENOMEM;
-    inputs[source->input_count++] = dora__text_at(node->control, in->edge->id);
-    source->inputs = inputs;
     in->source = number;
-    return 0;
+    if (in->first != in) /* told of once */
+        return 0;
+    return add_input(source, dora__text_at(node->control, in->edge->id));
 }
 
 static uint32_t
@@ -296,9 +307,12 @@ held_limit(struct dora_node *node, const struct dora__edge *edge)
 }
 
 static int
-init_in(struct dora_node *node, struct dora__in *in, struct dora__edge *edge)
+init_in(struct dora_node *node, struct dora__in *in, struct dora__in *first,
+        struct dora__edge *edge)
 {
     in->edge = edge;
+    in->first = in->other = first;
+    first->other = in;
     node->has_others |= edge->kind != DORA__EDGE_DATA;
     node->needs_clock |= edge->kind == DORA__EDGE_TIMER || edge->timeout_ns > 0;
     if (edge->kind == DORA__EDGE_TIMER)
@@ -308,6 +322,7 @@ init_in(struct dora_node *node, struct dora__in *in, struct dora__edge *edge)
         return 0;
     node->data_count++;
     node->open_count++;
+    first->open++;
     in->restarts_told =
         atomic_load_explicit(&edge->restarts, memory_order_acquire);
     return init_source(node, in);
@@ -318,17 +333,23 @@ init_in(struct dora_node *node, struct dora__in *in, struct dora__edge *edge)
 int
 dora__inputs_init(struct dora_node *node, struct dora_error *err)
 {
-    uint32_t count = node->shared->input_count;
+    uint32_t inputs = node->shared->input_count, count = inputs;
     int failed = 0;
 
-    node->ins = calloc(count + 1, sizeof *node->ins);
-    node->sources = calloc(count + 1, sizeof *node->sources);
+    node->ins = calloc(2 * (size_t)inputs + 1, sizeof *node->ins);
+    node->sources = calloc(inputs + 1, sizeof *node->sources);
     if (node->ins == NULL || node->sources == NULL)
         failed = -ENOMEM;
-    for (uint32_t i = 0; failed == 0 && i < count; i++)
-        failed = init_in(
-            node, &node->ins[i],
-            dora__edge_of(node->control, node->shared->first_input + i));
+    for (uint32_t i = 0; failed == 0 && i < inputs; i++) {
+        struct dora__in *first = &node->ins[i];
+        struct dora__edge *edge =
+            dora__edge_of(node->control, node->shared->first_input + i);
+        struct dora__edge *twin = dora__edge_twin(node->control, edge);
+
+        failed = init_in(node, first, first, edge);
+        if (failed == 0 && twin != NULL)
+            failed = init_in(node, &node->ins[count++], first, twin);
+    }
     if (failed < 0)
         return dora__fail(err, -failed, "no memory for the inputs of '%s'",
                           dora_node_id(node));

@@ -100,9 +100,10 @@ enum {
 /* Rings of an edge. */
 enum { DORA__ORDINARY, DORA__PROTECTED, DORA__RINGS };
 
-/* One input of one node, and the queue that feeds it. Positions run free and
- * are never reset. head = position << 1 | parity of the drops. Timers have no
- * ring: head[0] >> 1 is the number of the next tick. */
+/* One input of one node, and the queue that feeds it. An input whose source
+ * also sends what it prints has two: `number` and `id` are the same. Positions
+ * run free and are never reset. head = position << 1 | parity of the drops.
+ * Timers have no ring: head[0] >> 1 is the number of the next tick. */
 struct dora__edge {
     uint32_t kind;               /* DORA__EDGE_DATA... */
     uint32_t producer, consumer; /* nodes; producer DORA__NONE: no node */
@@ -133,7 +134,8 @@ struct dora__edge {
     uint32_t number;                           /* in the consumer's list */
     uint32_t about; /* the node whose end closes it: the producer, unless that
                        is the host; DORA__NONE: no end does */
-    uint8_t zero3[8];
+    uint32_t twin;  /* of an input's first edge: its second; DORA__NONE */
+    uint8_t zero3[4];
 };
 _Static_assert(sizeof(struct dora__edge) == 256, "format 1");
 _Static_assert(offsetof(struct dora__edge, state) == 56, "format 1");
@@ -149,10 +151,9 @@ struct dora__output {
     uint32_t first_record, record_limit;
     _Atomic uint32_t record_count; /* usable so far */
     uint32_t subscriber_count;
-    uint32_t echoed; /* 1: the host sends in its place, from an output of its
-                        own */
-    uint64_t id;     /* text */
-    uint8_t zero[16];
+    uint8_t zero1[4];
+    uint64_t id; /* text */
+    uint8_t zero2[16];
     uint32_t edge[64]; /* of each bit */
 };
 _Static_assert(sizeof(struct dora__output) == 320, "format 1");
@@ -251,6 +252,15 @@ static inline struct dora__edge *
 dora__edge_of(struct dora__control *control, uint32_t edge)
 {
     return (struct dora__edge *)dora__at(control, control->edges_at) + edge;
+}
+
+/* The other edge of its input, once; NULL. */
+static inline struct dora__edge *
+dora__edge_twin(struct dora__control *control, const struct dora__edge *edge)
+{
+    return edge->twin != (uint32_t)DORA__NONE
+               ? dora__edge_of(control, edge->twin)
+               : NULL;
 }
 
 static inline struct dora__record *

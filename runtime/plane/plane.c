@@ -55,6 +55,18 @@ put_text(struct texts *texts, const char *text)
 }
 
 static void
+name_input(struct dora__control *control, uint32_t number, uint64_t id,
+           uint64_t source)
+{
+    struct dora__edge *edge = dora__edge_of(control, number);
+
+    edge->id = id;
+    edge->source = source;
+    if (edge->twin != (uint32_t)DORA__NONE)
+        name_input(control, edge->twin, id, source);
+}
+
+static void
 put_node_texts(struct texts *texts, struct dora__control *control,
                const struct dora__plan *plan, uint32_t number)
 {
@@ -76,13 +88,8 @@ put_node_texts(struct texts *texts, struct dora__control *control,
         id = put_text(texts, node->inputs[i].id);
         uint64_t source = put_text(texts, node->inputs[i].source);
 
-        if (control != NULL) {
-            struct dora__edge *edge =
-                dora__edge_of(control, planned->first_input + i);
-
-            edge->id = id;
-            edge->source = source;
-        }
+        if (control != NULL)
+            name_input(control, planned->first_input + i, id, source);
     }
 }
 
@@ -134,16 +141,16 @@ place(const struct dora__plan *plan, const char *id,
     control->budget = plan->budget;
     control->node_count = plan->node_count;
     control->output_count = plan->output_count;
-    control->edge_count = plan->input_count;
+    control->edge_count = plan->edge_count;
     control->record_count = plan->record_count;
     control->nodes_at = at;
     at += (uint64_t)plan->node_count * sizeof(struct dora__shared_node);
     control->outputs_at = at;
     at += (uint64_t)plan->output_count * sizeof(struct dora__output);
     control->edges_at = at;
-    at += (uint64_t)plan->input_count * sizeof(struct dora__edge);
+    at += (uint64_t)plan->edge_count * sizeof(struct dora__edge);
     *ret_slots_at = at;
-    for (uint32_t i = 0; i < plan->input_count; i++)
+    for (uint32_t i = 0; i < plan->edge_count; i++)
         at += ring_bytes(&plan->inputs[i]);
     control->failures_at = at;
     at += (uint64_t)plan->node_count * DORA__FAILURE_SIZE;
@@ -194,7 +201,6 @@ fill_outputs(struct dora__control *control, const struct dora__plan *plan)
         to->first_record = from->first_record;
         to->record_limit = from->record_limit;
         to->subscriber_count = from->subscriber_count;
-        to->echoed = from->echoed;
         atomic_init(&to->record_count, first_records(from));
         for (unsigned bit = 0; bit < DORA_COUNT(to->edge); bit++)
             to->edge[bit] = (uint32_t)DORA__NONE;
@@ -212,6 +218,7 @@ fill_edge(struct dora__control *control, const struct dora__plan *plan,
     to->producer = (uint32_t)DORA__NONE;
     to->output = (uint32_t)DORA__NONE;
     to->about = (uint32_t)DORA__NONE;
+    to->twin = from->twin != 0 ? from->twin : (uint32_t)DORA__NONE;
     to->consumer = from->node;
     to->number = from->number;
     to->bound = from->bound;
@@ -249,7 +256,7 @@ fill(struct dora__control *control, const struct dora__plan *plan,
 {
     fill_nodes(control, plan);
     fill_outputs(control, plan);
-    for (uint32_t i = 0; i < plan->input_count; i++) {
+    for (uint32_t i = 0; i < plan->edge_count; i++) {
         fill_edge(control, plan, i, slots_at);
         slots_at += ring_bytes(&plan->inputs[i]);
     }

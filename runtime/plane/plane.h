@@ -100,7 +100,7 @@ DORA_MUST_CHECK
 int dora__plane_close_outputs(struct dora__plane *plane, uint32_t node,
                               const char *failure);
 
-/* Counters of an input (number in the plan), consistent with each other. */
+/* Counters of an edge (number in the plan), consistent with each other. */
 struct dora__edge_counts {
     uint64_t sent, delivered, dropped, queued, refused, shown, lost;
 };

@@ -394,11 +394,13 @@ bury_consumers(struct dora__control *control,
 {
     int left = 0;
 
-    for (uint32_t i = 0; i < node->input_count; i++)
-        if (bury_consumer(control,
-                          dora__edge_of(control, node->first_input + i),
-                          death) < 0)
-            left = -EAGAIN;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        struct dora__edge *edge = dora__edge_of(control, node->first_input + i);
+
+        for (; edge != NULL; edge = dora__edge_twin(control, edge))
+            if (bury_consumer(control, edge, death) < 0)
+                left = -EAGAIN;
+    }
     return left;
 }
 
@@ -486,10 +488,13 @@ dora__plane_admit(struct dora__plane *plane, uint32_t number)
     struct dora__shared_node *node = dora__node_of(control, number);
     int left = 0;
 
-    for (uint32_t i = 0; i < node->input_count; i++)
-        if (admit_edge(control, dora__edge_of(control, node->first_input + i)) <
-            0)
-            left = -EAGAIN;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        struct dora__edge *edge = dora__edge_of(control, node->first_input + i);
+
+        for (; edge != NULL; edge = dora__edge_twin(control, edge))
+            if (admit_edge(control, edge) < 0)
+                left = -EAGAIN;
+    }
     if (left < 0)
         return left;
     /* Pairs with the acquire of dora__node_join. */
