@@ -1,7 +1,6 @@
-/* dataflow.h - the inside of a struct dora_dataflow, shared by the files that
- * together run one: load.c, dataflow.c, supervisor.c, ladder.c, finish.c,
- * health.c, member.c, member_end.c, guest.c, dynamic.c, flowlog.c, echo.c,
- * stats.c. Who may touch what is said at each part. */
+/* dataflow.h - the inside of a struct dora_dataflow, for the files of this room
+ * that together run one. What each of them is for stands below, under its name;
+ * who may touch what, at each part of the struct. */
 #ifndef DORA_DATAFLOW_H
 #define DORA_DATAFLOW_H
 
@@ -345,6 +344,17 @@ void dora__finish_end(struct dora_dataflow *flow);
 
 /* Looks who hangs, and sets health_at while anybody is to be looked at. */
 void dora__health_look(struct dora_dataflow *flow);
+
+/* --- resolve.c ----------------------------------------------------------- */
+
+/* Makes the members, one for each node of the graph. Complaints go to the
+ * options' sink, the first also to *err. */
+DORA_MUST_CHECK
+int dora__flow_resolve(struct dora_dataflow *flow, struct dora_error *err);
+/* Whether processes for all members fit into so much memory (0: unknown). */
+DORA_MUST_CHECK
+int dora__flow_fits(const struct dora_dataflow *flow, uint64_t memory,
+                    struct dora_error *err);
 
 /* --- load.c -------------------------------------------------------------- */
 
