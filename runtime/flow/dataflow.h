@@ -322,6 +322,18 @@ int dora__supervisor_listen(struct dora_dataflow *flow, int fd,
 /* Watches it no more; it stays open. */
 void dora__supervisor_ignore(struct dora_dataflow *flow, int fd);
 
+/* --- barrier.c ----------------------------------------------------------- */
+
+/* Notes who has joined; opens the barrier with the last of them. */
+void dora__barrier_watch(struct dora_dataflow *flow);
+/* Says whom it waits for, while it does. */
+void dora__barrier_name(struct dora_dataflow *flow);
+
+/* --- reports.c ----------------------------------------------------------- */
+
+/* Deals with what the guardian has reported. */
+void dora__reports_hear(struct dora_dataflow *flow);
+
 /* --- ladder.c ------------------------------------------------------------ */
 
 /* Stop, then the graces; or without them. */

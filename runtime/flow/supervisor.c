@@ -13,7 +13,6 @@
  *   3. The run is over when every member is; only then the guardian is
  *      dismissed, which kills what the nodes have left behind. */
 #include "echo.h"
-#include "guardian/strays.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -21,67 +20,6 @@
 #include <sys/epoll.h>
 
 enum { EVENTS = 64, IN_FLIGHT_LIMIT = 16 };
-
-/* --- the barrier --------------------------------------------------------- */
-
-static void
-open_barrier(struct dora_dataflow *flow)
-{
-    flow->opened = true;
-    dora__plane_open(&flow->plane);
-    (void)pthread_mutex_lock(&flow->lock);
-    flow->started_at = dora__now();
-    (void)pthread_mutex_unlock(&flow->lock);
-    for (uint32_t i = 0; i < flow->member_count; i++)
-        if (flow->members[i].joined)
-            dora__member_set_phase(flow, &flow->members[i], DORA_NODE_RUNNING);
-    dora__health_look(flow);
-}
-
-/* Notes who has joined; opens the barrier with the last of them. */
-static void
-watch_barrier(struct dora_dataflow *flow)
-{
-    uint32_t awaited = 0;
-
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-
-        if (member->stage >= DORA__STAGE_DEAD || member->joined ||
-            !dora__member_gates(member))
-            continue;
-        if (member->stage == DORA__STAGE_ALIVE &&
-            dora__plane_node_joined(&flow->plane, i)) {
-            member->joined = true;
-            if (flow->opened) /* started again */
-                dora__member_set_phase(flow, member, DORA_NODE_RUNNING);
-        } else {
-            awaited++;
-        }
-    }
-    if (awaited == 0 && !flow->opened && !flow->stopping)
-        open_barrier(flow);
-}
-
-static void
-name_the_awaited(struct dora_dataflow *flow)
-{
-    struct dora__text names = {0};
-
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        const struct dora__member *member = &flow->members[i];
-
-        if (dora__member_gates(member) && !member->joined &&
-            member->stage < DORA__STAGE_DEAD)
-            dora__text_printf(&names, "%s`%s`", names.size > 0 ? ", " : "",
-                              member->node->id);
-    }
-    if (names.size > 0)
-        dora__flow_say(flow, DORA_LEVEL_INFO, NULL,
-                       "waiting for %s to join the dataflow (to call Node())",
-                       names.text);
-    free(names.text);
-}
 
 /* --- moving members ------------------------------------------------------ */
 
@@ -168,7 +106,7 @@ look(struct dora_dataflow *flow)
             if (!flow->members[i].is_dynamic)
                 look_at(flow, &flow->members[i], now);
     } while (flow->stopping != was_stopping || dora__echo_retry(flow));
-    watch_barrier(flow);
+    dora__barrier_watch(flow);
     dora__debug_look(flow);
     dora__dynamic_look(flow);
     dora__finish_watch(flow);
@@ -182,64 +120,6 @@ clear_counter(int fd)
     uint64_t count;
 
     (void)!read(fd, &count, sizeof count);
-}
-
-/* It was killed, or the machine took it; PDEATHSIG has killed the nodes, but
- * not what they have started. */
-static void
-lose_guardian(struct dora_dataflow *flow)
-{
-    struct dora__report killed = {.status = SIGKILL};
-
-    flow->guardian_lost = true;
-    dora__flow_say(flow, DORA_LEVEL_ERROR, NULL,
-                   "dora-guardian has ended unexpectedly, and its processes "
-                   "with it");
-    dora__guardian_reap(&flow->guardian);
-    dora__strays_kill(flow->id);
-    dora__ladder_stop(flow);
-    for (uint32_t i = 0; i < flow->member_count; i++) {
-        struct dora__member *member = &flow->members[i];
-
-        if (dora__member_inside(member) || member->is_dynamic)
-            continue;
-        if (member->stage == DORA__STAGE_ASKED)
-            dora__member_not_started(flow, member, EIO,
-                                     "dora-guardian has ended");
-        else if (member->stage == DORA__STAGE_ALIVE)
-            dora__member_exited(flow, member, &killed);
-    }
-}
-
-static const char *
-step_text(uint32_t step)
-{
-    return step == DORA__STEP_FORK        ? "cannot make a process"
-           : step == DORA__STEP_PREPARE   ? "cannot set up its process"
-           : step == DORA__STEP_DIRECTORY ? "cannot enter its directory"
-           : step == DORA__STEP_EXECUTE   ? "cannot execute its program"
-                                          : "its request was not understood";
-}
-
-static void
-hear_guardian(struct dora_dataflow *flow)
-{
-    struct dora__report report;
-    int got;
-
-    while ((got = dora__guardian_read(&flow->guardian, &report)) == 1) {
-        struct dora__member *member = &flow->members[report.node];
-
-        if (report.type == DORA__REPORT_SPAWNED)
-            dora__member_spawned(flow, member, &report);
-        else if (report.type == DORA__REPORT_FAILED)
-            dora__member_not_started(flow, member, report.code,
-                                     step_text(report.step));
-        else
-            dora__member_exited(flow, member, &report);
-    }
-    if (got == 0)
-        lose_guardian(flow);
 }
 
 /* --- pipes ---------------------------------------------------------------- */
@@ -298,7 +178,7 @@ handle(struct dora_dataflow *flow, enum dora__source source)
         break;
     case DORA__SOURCE_GUARDIAN:
         if (flow->guardian.socket >= 0)
-            hear_guardian(flow);
+            dora__reports_hear(flow);
         break;
     case DORA__SOURCE_DOOR:
         dora__door_hear(&flow->door);
@@ -357,8 +237,7 @@ meet_deadlines(struct dora_dataflow *flow, int64_t now)
         dora__health_look(flow);
     if (time >= flow->notice_at) {
         flow->notice_at = DORA__NEVER;
-        if (!flow->opened && !flow->stopping)
-            name_the_awaited(flow);
+        dora__barrier_name(flow);
     }
     if (now >= flow->listen_at)
         flow->listen_at = DORA__NEVER;
