@@ -51,12 +51,16 @@ take_arena(void *ctx, size_t size)
     return (char *)arena + PAGE;
 }
 
+/* `memory` may be NULL: since 3.14 an interpreter's end gives back also what
+ * has never been taken. */
 static void
 drop_arena(void *ctx, void *memory, size_t size)
 {
     struct arena *arena = (struct arena *)((char *)memory - PAGE);
 
     (void)ctx;
+    if (memory == NULL)
+        return;
     (void)pthread_mutex_lock(&lock);
     LIST_REMOVE(arena, others);
     (void)pthread_mutex_unlock(&lock);
