@@ -159,6 +159,8 @@ def look_around():
          "for ninja qemu"),
         ("qemu", "qemu-user-static", OPTIONAL,
          find_tool("qemu-aarch64-static", "qemu-aarch64"), "for ninja qemu"),
+        ("linux", "user-mode-linux", OPTIONAL, find_tool("linux.uml"),
+         "for ninja cgroup2"),
     ]
     return {thing[0]: Found(*thing) for thing in things}
 
@@ -409,7 +411,8 @@ def config_ninja(found, first, arguments):
             # What is missing is called by its name: the error then says so.
             fallback = {"yaml": "-lyaml", "cmocka": "-lcmocka",
                         "cxx": "g++", "cross": "aarch64-linux-gnu-gcc",
-                        "qemu": "qemu-aarch64-static"}
+                        "qemu": "qemu-aarch64-static",
+                        "linux": "linux.uml"}
             facts[thing.name] = thing.where or fallback.get(
                 thing.name, thing.name.replace("_", "-"))
     return "".join("%s = %s\n" % (key, ninja_text(value))

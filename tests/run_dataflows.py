@@ -51,7 +51,7 @@ def has_numpy(python):
 
 def find_numpy(python, cache):
     """`python` itself if it has NumPy, else a virtual environment of it that
-    does, made once where a package index can be reached; else None."""
+    does, made once where that can be done, from the package index; else None."""
     if has_numpy(python):
         return python
     version, tag = facts(python)
@@ -61,10 +61,10 @@ def find_numpy(python, cache):
         return inside
     if os.path.exists(os.path.join(place, "tried")):
         return None
-    os.makedirs(place, exist_ok=True)
-    with open(os.path.join(place, "tried"), "w"):
-        pass
     try:
+        os.makedirs(place, exist_ok=True)
+        with open(os.path.join(place, "tried"), "w"):
+            pass
         subprocess.run(
             [python, "-m", "venv", place], capture_output=True, timeout=60, check=True
         )

@@ -85,17 +85,19 @@ class Memory(LimitTest):
                     from dora import Node
                     from probe import hear
                     node = Node()
+                    hear("it hoards")
                     for n in range(6):
                         node.send_output_raw("x", 4_000_000).send()
                     print("over")
                 """, outputs=["x"], heap_full="wait", isolation="process"),
                 "hog": Node("""
-                    import time
                     from dora import Node
+                    from probe import tell
                     node = Node()
                     hoard = bytearray(14_000_000)
                     for n in range(0, len(hoard), 4096): hoard[n] = 1
                     print("hoards")
+                    tell("it hoards")
                     held = [node.next(timeout=1) for _ in range(6)]
                     print(sum(e["type"] == "INPUT" for e in held))
                     del hoard, held

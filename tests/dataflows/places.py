@@ -7,22 +7,39 @@ import tempfile
 import unittest
 
 
+#: Where groups with a memory limit are made, of version 2 or 1: their limit,
+#: the file that counts the kernel's kills there, and what swap they may have.
+GROUPS = [
+    ("/sys/fs/cgroup", "memory.max", "memory.events", "memory.swap.max"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control", None),
+]
+
+
+def make_group():
+    """A new one, as a row of GROUPS."""
+    for top, *files in GROUPS:
+        with contextlib.suppress(OSError):
+            place = tempfile.mkdtemp(prefix="dora-test-", dir=top)
+            if os.path.exists(f"{place}/{files[0]}"):
+                return place, *files
+            os.rmdir(place)
+    raise unittest.SkipTest("no control group can be made")
+
+
 @contextlib.contextmanager
 def control_group(size):
     """A command that executes the rest of its line in a group with so much
-    memory, and what counts the kernel's kills there; None where there is none
-    to be had."""
-    top = "/sys/fs/cgroup/memory"
+    memory, and what counts the kernel's kills there."""
+    place, limit, events, swap = make_group()
     try:
-        place = tempfile.mkdtemp(prefix="dora-test-", dir=top)
-    except OSError:
-        raise unittest.SkipTest("no control group can be made") from None
-    try:
-        with open(f"{place}/memory.limit_in_bytes", "w") as file:
+        with open(f"{place}/{limit}", "w") as file:
             file.write(str(size))
+        if swap and os.path.exists(f"{place}/{swap}"):
+            with open(f"{place}/{swap}", "w") as file:
+                file.write("0")
 
         def kills():
-            with open(f"{place}/memory.oom_control") as file:
+            with open(f"{place}/{events}") as file:
                 return dict(line.split() for line in file)["oom_kill"]
 
         yield ["sh", "-c", f'echo $$ > {place}/cgroup.procs; exec "$@"', "sh"], kills
