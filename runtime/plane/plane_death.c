@@ -1,5 +1,4 @@
-/* plane_death.c - what the host does when a node is proven dead, or has its
- * outputs closed for it; and when a dynamic node comes.
+/* plane_death.c - what the host does when a node is proven dead.
  *
  * 1. Nothing of a dead producer is half done: the one step its intent names is
  *    finished or undone, its drops are counted, its own references are gone,
@@ -16,7 +15,7 @@
  * bit and the clearing of it. */
 #include "plane.h"
 
-#include "layout.h"
+#include "plane_edges.h"
 #include "plane_remains.h"
 #include "ring.h"
 #include "terminal.h"
@@ -90,14 +89,10 @@ count_drops(struct dora__edge *edge)
     }
 }
 
-typedef void (*edge_visit)(struct dora__control *control,
-                           struct dora__edge *edge, const void *arg);
-
-/* Every edge that ever left the node. */
+/* Of every edge that ever left the node. */
 static void
-visit_out_edges(struct dora__control *control,
-                const struct dora__shared_node *node, edge_visit visit,
-                const void *arg)
+count_all_drops(struct dora__control *control,
+                const struct dora__shared_node *node)
 {
     for (uint32_t i = 0; i < node->output_count; i++) {
         struct dora__output *output =
@@ -105,27 +100,8 @@ visit_out_edges(struct dora__control *control,
 
         for (unsigned bit = 1; bit < DORA_COUNT(output->edge); bit++)
             if (output->edge[bit] != (uint32_t)DORA__NONE)
-                visit(control, dora__edge_of(control, output->edge[bit]), arg);
+                count_drops(dora__edge_of(control, output->edge[bit]));
     }
-}
-
-/* Every edge that ends with the node: those, and what the host sends of it. */
-static void
-visit_edges_about(struct dora__control *control, uint32_t number,
-                  edge_visit visit, const void *arg)
-{
-    for (uint32_t i = 0; i < control->edge_count; i++)
-        if (dora__edge_of(control, i)->about == number)
-            visit(control, dora__edge_of(control, i), arg);
-}
-
-static void
-visit_count_drops(struct dora__control *control, struct dora__edge *edge,
-                  const void *arg)
-{
-    (void)control;
-    (void)arg;
-    count_drops(edge);
 }
 
 static void
@@ -152,86 +128,10 @@ static void
 bury_producer(struct dora__control *control, struct dora__shared_node *node)
 {
     undo_intent(control, node);
-    visit_out_edges(control, node, visit_count_drops, NULL);
+    count_all_drops(control, node);
     let_own_go(control, node);
     /* Pairs with the acquire of dora__gate_try_host, ours. */
     atomic_store_explicit(&node->gate, DORA__GATE_FREE, memory_order_release);
-}
-
-/* --- its edges ----------------------------------------------------------- */
-
-struct closing {
-    uint32_t state; /* CLOSED, perhaps FAILED */
-    int64_t time;
-};
-
-static void
-close_edge(struct dora__control *control, struct dora__edge *edge,
-           const void *arg)
-{
-    const struct closing *closing = arg;
-
-    uint32_t state = atomic_load_explicit(&edge->state, memory_order_relaxed);
-
-    if (state != DORA__EDGE_OPEN && state != DORA__EDGE_CLOSED)
-        return;
-    /* Closed by the node itself: that it failed comes late, not never. */
-    if (state == DORA__EDGE_OPEN)
-        atomic_store_explicit(&edge->closed_time, closing->time,
-                              memory_order_relaxed);
-    else if (closing->state == DORA__EDGE_CLOSED)
-        return;
-    /* After the last tail; pairs with the consumer's load before its look. */
-    atomic_store_explicit(&edge->state, closing->state, memory_order_release);
-    dora__bell_ring_always(&dora__node_of(control, edge->consumer)->bell);
-}
-
-static struct closing
-closing_for(struct dora__control *control, uint32_t node, const char *failure)
-{
-    struct closing closing = {.state = DORA__EDGE_CLOSED, .time = dora__now()};
-    char *line = dora__failure_of(control, node);
-    struct dora_error text;
-
-    if (failure == NULL)
-        return closing;
-    closing.state |= DORA__EDGE_FAILED;
-    if (line[0] == '\0') { /* once: consumers hand out pointers to it */
-        dora__error_set(&text, "%.*s", DORA__FAILURE_SIZE - 1, failure);
-        memcpy(line, text.text, DORA__FAILURE_SIZE - 1);
-    }
-    return closing;
-}
-
-struct restarting {
-    uint32_t restarts;
-    int64_t time;
-};
-
-static void
-mark_restart(struct dora__control *control, struct dora__edge *edge,
-             const void *arg)
-{
-    const struct restarting *restarting = arg;
-    uint32_t closed = DORA__EDGE_CLOSED;
-
-    /* Closed by the node itself on its way out: it comes back. */
-    (void)atomic_compare_exchange_strong_explicit(
-        &edge->state, &closed, DORA__EDGE_OPEN, memory_order_release,
-        memory_order_relaxed);
-    for (unsigned ring = 0; ring < DORA__RINGS; ring++)
-        atomic_store_explicit(
-            &edge->restart_at[ring],
-            atomic_load_explicit(&edge->tail[ring], memory_order_relaxed),
-            memory_order_relaxed);
-    if (atomic_load_explicit(&edge->restarts, memory_order_relaxed) !=
-        restarting->restarts)
-        atomic_store_explicit(&edge->restart_time, restarting->time,
-                              memory_order_relaxed);
-    /* Pairs with the consumer's load before its look. */
-    atomic_store_explicit(&edge->restarts, restarting->restarts,
-                          memory_order_release);
-    dora__bell_ring_always(&dora__node_of(control, edge->consumer)->bell);
 }
 
 /* --- the dead consumer --------------------------------------------------- */
@@ -385,8 +285,6 @@ bury_consumer(struct dora__control *control, struct dora__edge *edge,
     return left;
 }
 
-/* --- public -------------------------------------------------------------- */
-
 /* Those who feed it look up, whether or not they wait for it. */
 static int
 bury_consumers(struct dora__control *control,
@@ -404,27 +302,6 @@ bury_consumers(struct dora__control *control,
     return left;
 }
 
-static void
-tell_consumers(struct dora__control *control, uint32_t number,
-               enum dora__death death, const char *failure)
-{
-    struct dora__shared_node *node = dora__node_of(control, number);
-
-    if (death == DORA__DEATH_FINAL) {
-        struct closing closing = closing_for(control, number, failure);
-
-        visit_edges_about(control, number, close_edge, &closing);
-    } else {
-        struct restarting restarting = {
-            .restarts =
-                atomic_load_explicit(&node->incarnation, memory_order_relaxed),
-            .time = dora__now(),
-        };
-
-        visit_edges_about(control, number, mark_restart, &restarting);
-    }
-}
-
 int
 dora__plane_node_died(struct dora__plane *plane, uint32_t number,
                       enum dora__death death, const char *failure)
@@ -437,7 +314,10 @@ dora__plane_node_died(struct dora__plane *plane, uint32_t number,
 
     bury_producer(control, node);
     left = bury_consumers(control, node, death);
-    tell_consumers(control, number, death, failure);
+    if (final)
+        dora__plane_tell_end(control, number, failure);
+    else
+        dora__plane_tell_restart(control, number);
     if (left < 0)
         return left;
     if (atomic_exchange_explicit(&node->asleep, 0, memory_order_relaxed) != 0)
@@ -455,71 +335,5 @@ dora__plane_node_died(struct dora__plane *plane, uint32_t number,
         memory_order_acq_rel);
     if (before == DORA__NODE_ATTACHED || before == DORA__NODE_READY)
         atomic_fetch_sub_explicit(&control->active, 1, memory_order_relaxed);
-    return 0;
-}
-
-/* --- the one who comes ---------------------------------------------------- */
-
-/* The queue is empty: nothing was sent over it while nobody was there. */
-static int
-admit_edge(struct dora__control *control, const struct dora__edge *edge)
-{
-    struct dora__output *output;
-    struct dora__shared_node *producer;
-
-    if (edge->output == (uint32_t)DORA__NONE)
-        return 0;
-    output = dora__output_of(control, edge->output);
-    producer = dora__node_of(control, edge->producer);
-    if (!dora__gate_try_host(producer))
-        return -EAGAIN;
-    if (atomic_load_explicit(&edge->state, memory_order_relaxed) ==
-        DORA__EDGE_OPEN)
-        atomic_fetch_or_explicit(&output->mask, dora__edge_bit(edge),
-                                 memory_order_release);
-    dora__gate_leave_host(producer);
-    return 0;
-}
-
-int
-dora__plane_admit(struct dora__plane *plane, uint32_t number)
-{
-    struct dora__control *control = plane->control;
-    struct dora__shared_node *node = dora__node_of(control, number);
-    int left = 0;
-
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        struct dora__edge *edge = dora__edge_of(control, node->first_input + i);
-
-        for (; edge != NULL; edge = dora__edge_twin(control, edge))
-            if (admit_edge(control, edge) < 0)
-                left = -EAGAIN;
-    }
-    if (left < 0)
-        return left;
-    /* Pairs with the acquire of dora__node_join. */
-    atomic_store_explicit(&node->apart, 0, memory_order_release);
-    dora__bell_ring_always(&node->bell);
-    return 0;
-}
-
-int
-dora__plane_close_outputs(struct dora__plane *plane, uint32_t number,
-                          const char *failure)
-{
-    struct dora__control *control = plane->control;
-    struct dora__shared_node *node = dora__node_of(control, number);
-    struct closing closing;
-
-    if (!dora__gate_try_host(node))
-        return -EAGAIN;
-    closing = closing_for(control, number, failure);
-    for (uint32_t i = 0; i < node->output_count; i++)
-        atomic_store_explicit(
-            &dora__output_of(control, node->first_output + i)->mask, 0,
-            memory_order_release);
-    visit_edges_about(control, number, close_edge, &closing);
-    dora__gate_leave_host(node);
-    dora__bell_ring_always(&node->bell);
     return 0;
 }
