@@ -2,20 +2,14 @@
  *
  * Threads: this one sleeps until a signal, the end, or the time to say
  * something; `waiter` waits for the end; the screen's own writes. They meet in
- * one eventfd, `wake`.
- *
- * Signals: the handler acts at once, on whatever thread it runs, so that a stop
- * needs nobody's turn. The first asks all nodes to stop, the second kills them,
- * the third aborts. What comes within REPEAT of another is that one again:
- * timeout(1) and hangups signal both a process and its group. */
+ * one eventfd, `wake`, which signals ring as well (command_signals.c). */
 #include "command.h"
 #include "print.h"
+#include "signals.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,19 +17,8 @@
 
 #define START_LIMIT ((int64_t)60 * 1000000000)
 #define START_LOOK ((int64_t)20 * 1000000)
-#define REPEAT ((int64_t)50 * 1000000)
 #define PATIENCE ((int64_t)5 * 1000000000)
 #define PATIENCE_STOPPED ((int64_t)1000000000)
-
-/* What a signal handler can reach. */
-static struct {
-    struct dora_dataflow *_Atomic flow; /* NULL: nothing runs */
-    atomic_int count, number;           /* of signals; the first one */
-    atomic_llong last_ns;               /* when the last one counted */
-    atomic_int inside;                  /* handlers that run now */
-    atomic_bool leaving;                /* all is over but for a slow reader */
-    int wake;
-} signals;
 
 struct run_state {
     const struct command *command;
@@ -55,101 +38,6 @@ struct run_state {
     int result;
     struct dora_error err;
 };
-
-/* --- signals -------------------------------------------------------------- */
-
-static void
-act_on_signal(int number)
-{
-    struct dora_dataflow *flow =
-        atomic_load_explicit(&signals.flow, memory_order_seq_cst);
-    long long last =
-        atomic_load_explicit(&signals.last_ns, memory_order_relaxed);
-    int64_t now = dora__now();
-    int count;
-
-    if (atomic_load_explicit(&signals.leaving, memory_order_relaxed))
-        _exit(STATUS_FAILED);
-    /* Of two threads that are here at once only one goes on. */
-    if ((last && now - last < REPEAT) ||
-        !atomic_compare_exchange_strong_explicit(&signals.last_ns, &last, now,
-                                                 memory_order_relaxed,
-                                                 memory_order_relaxed))
-        return;
-    count =
-        1 + atomic_fetch_add_explicit(&signals.count, 1, memory_order_relaxed);
-    if (count == 1)
-        atomic_store_explicit(&signals.number, number, memory_order_relaxed);
-    if (count >= 3)
-        abort();
-    if (flow && count == 1)
-        dora_dataflow_stop(flow);
-    else if (flow)
-        dora_dataflow_kill(flow);
-    (void)eventfd_write(signals.wake, 1);
-}
-
-static void
-on_signal(int number)
-{
-    int error = errno;
-
-    /* seq_cst on both sides: either this sees no flow, or forget_flow sees
-     * this one inside. */
-    atomic_fetch_add_explicit(&signals.inside, 1, memory_order_seq_cst);
-    act_on_signal(number);
-    atomic_fetch_sub_explicit(&signals.inside, 1, memory_order_release);
-    errno = error;
-}
-
-/* After this no handler touches the dataflow. */
-static void
-forget_flow(void)
-{
-    atomic_store_explicit(&signals.flow, NULL, memory_order_seq_cst);
-    /* pairs with on_signal */
-    while (atomic_load_explicit(&signals.inside, memory_order_seq_cst))
-        (void)sched_yield();
-}
-
-/* Not ignored: that would be inherited by the nodes. The write says EPIPE. */
-static void
-on_pipe(int number)
-{
-    (void)number;
-}
-
-static void
-catch_signals(int wake)
-{
-    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    struct sigaction before;
-
-    signals.wake = wake;
-    for (size_t i = 0; i < DORA_COUNT(stops); i++) {
-        /* nohup(1) means it. */
-        if (stops[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
-            before.sa_handler == SIG_IGN)
-            continue;
-        (void)sigaction(stops[i], &action, NULL);
-    }
-    action.sa_handler = on_pipe;
-    (void)sigaction(SIGPIPE, &action, NULL);
-}
-
-static const char *
-signal_text(int number)
-{
-    switch (number) {
-    case SIGINT:
-        return "SIGINT";
-    case SIGHUP:
-        return "SIGHUP";
-    default:
-        return "SIGTERM";
-    }
-}
 
 /* --- while it runs -------------------------------------------------------- */
 
@@ -192,24 +80,24 @@ note_stop(struct run_state *state, const char *by)
     return true;
 }
 
-/* What has come by now. It is said once REPEAT has passed: who answers to the
- * words with another signal means another. Returns when to look again. */
+/* What has come by now. It is said once SIGNALS_REPEAT has passed: who answers
+ * to the words with another signal means another. Returns when to look again.
+ */
 static int64_t
 look_at_signals(struct run_state *state, int64_t now)
 {
-    int count = atomic_load_explicit(&signals.count, memory_order_relaxed);
-    int number = atomic_load_explicit(&signals.number, memory_order_relaxed);
-    int64_t due =
-        REPEAT + atomic_load_explicit(&signals.last_ns, memory_order_relaxed);
+    int count = signals_count();
+    const char *name = signals_name(signals_first());
+    int64_t due = SIGNALS_REPEAT + signals_last();
 
     if (count == state->signals_said)
         return INT64_MAX;
-    (void)note_stop(state, signal_text(number));
+    (void)note_stop(state, name);
     if (now < due && count == 1)
         return due;
     if (count == 1)
         screen_say(state->screen, "stopping: %s (once more to kill all nodes)",
-                   signal_text(number));
+                   name);
     else
         screen_say(state->screen, "killing all nodes");
     state->signals_said = count;
@@ -341,8 +229,7 @@ conclude(struct run_state *state)
     struct dora__text text = {0};
 
     state->run.duration_ns = dora__now() - state->started;
-    if (state->result < 0 ||
-        atomic_load_explicit(&signals.count, memory_order_relaxed) > 1)
+    if (state->result < 0 || signals_count() > 1)
         state->run.status = STATUS_FAILED;
     if (state->result == -ECANCELED)
         print_failure(state->flow, state->words, &text);
@@ -402,13 +289,10 @@ anything_stays(struct dora_dataflow *flow)
 static int
 run_loaded(struct run_state *state)
 {
-    /* pairs with act_on_signal */
-    atomic_store_explicit(&signals.flow, state->flow, memory_order_seq_cst);
-    if (atomic_load_explicit(&signals.count, memory_order_relaxed))
-        dora_dataflow_stop(state->flow); /* it came while loading */
+    signals_reach(state->flow);
     run_flow(state);
     conclude(state);
-    forget_flow();
+    signals_forget();
     state->stays = anything_stays(state->flow);
     dora_dataflow_free(state->flow);
     watch_free(state->watch);
@@ -420,7 +304,7 @@ static bool
 is_stopped(void *arg)
 {
     (void)arg;
-    return atomic_load_explicit(&signals.count, memory_order_relaxed) > 0;
+    return signals_count() > 0;
 }
 
 /* What is wrong with the file is left to who loads it, and tells all of it. */
@@ -452,7 +336,7 @@ command_run(const struct command *command)
     state.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (state.wake < 0)
         return complain("eventfd", strerrordesc_np(errno));
-    catch_signals(state.wake);
+    signals_catch(state.wake);
     if (words_new(&state.words) < 0)
         return complain("run", "out of memory");
     if (screen_open(command->log_level, state.wake, &state.screen, &err) < 0)
@@ -469,7 +353,7 @@ command_run(const struct command *command)
         status = command_load(command, &options, &state.flow);
     if (status == STATUS_OK)
         status = run_loaded(&state);
-    atomic_store_explicit(&signals.leaving, true, memory_order_relaxed);
+    signals_leave();
     terminal_free(state.terminal);
     screen_close(state.screen,
                  state.run.stopped_by ? PATIENCE_STOPPED : PATIENCE);
