@@ -388,13 +388,43 @@ def watch(event, args):
 # --- the end ---------------------------------------------------------------------
 
 
+def named_lock(frame):
+    """The lock that the frame takes just now, by `with` or acquire(), or None:
+    if the step it is at says so, and nothing but names."""
+    import ast
+    import linecache
+    import threading
+    steps = list(frame.f_code.co_positions())
+    line, last, start, end = steps[frame.f_lasti // 2]
+    text = linecache.getline(frame.f_code.co_filename, line).encode()
+    if line != last or not text:
+        return None
+    step = ast.parse(text[start:end].strip(), mode="eval").body
+    if isinstance(step, ast.Call):
+        step = step.func
+        if not isinstance(step, ast.Attribute) or step.attr != "acquire":
+            return None
+        step = step.value
+    if any(not isinstance(part, (ast.Name, ast.Attribute, ast.expr_context))
+           for part in ast.walk(step)):
+        return None
+    found = eval(compile(ast.Expression(step), "<lock>", "eval"),
+                 frame.f_globals, frame.f_locals)
+    return found if isinstance(found, type(threading.Lock())) else None
+
+
 def loosen(frame):
-    """Ends the script's wait for a condition, so that it meets the exception it
-    has been sent. Nothing else does where locks are mutexes of CPython's own:
-    since 3.13.5 interrupts are no concern of theirs but in the main thread."""
+    """Ends the script's wait for a condition or a lock, so that it meets the
+    exception it has been sent. Nothing else does where locks are mutexes of
+    CPython's own: since 3.13.5 interrupts are no concern of theirs but in the
+    main thread."""
     threading = sys.modules.get("threading")
     if threading and frame.f_code is threading.Condition.wait.__code__:
         frame.f_locals["waiter"].release()
+        return
+    lock = named_lock(frame)
+    if lock is not None:
+        lock.release()
 
 
 def report(error):

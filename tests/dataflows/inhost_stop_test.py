@@ -36,6 +36,12 @@ LOCKS = {
         with condition: condition.wait()
     """,
     "semaphore": "threading.Semaphore(0).acquire()",
+    "lock": "lock = threading.Lock(); lock.acquire(); lock.acquire()",
+    "with-lock": """
+        class Held: lock = threading.Lock()
+        Held.lock.acquire()
+        with Held.lock: pass
+    """,
     "queue": "queue.Queue().get()",
     "queue-put": "full = queue.Queue(1); full.put(1); full.put(2)",
     "busy-threads": """
