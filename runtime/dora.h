@@ -325,6 +325,8 @@ enum dora_value {
     DORA_VALUE_NULL = 0,  /* no value: a timer tick */
     DORA_VALUE_BYTES = 1, /* unsigned bytes */
     DORA_VALUE_TEXT = 2,  /* one string, UTF-8: what nodes print and log */
+    DORA_VALUE_ARROW = 3, /* an Arrow array of other items, as Python nodes
+                             send them: laid out for them alone */
 };
 
 enum dora_event_type {

@@ -30,24 +30,23 @@ view_of(PyObject *numpy, PyObject *self)
 
 /* Nulls and strings are objects to NumPy, as pyarrow gives them. */
 static PyObject *
-objects(PyObject *numpy, PyObject *self)
+copied(PyObject *numpy, PyObject *self, const char *dtype)
 {
     PyObject *list = PyObject_CallMethod(self, "to_pylist", NULL), *result;
 
     if (list == NULL)
         return NULL;
-    result = PyObject_CallMethod(numpy, "array", "Os", list, "object");
+    result = PyObject_CallMethod(numpy, "array", "Os", list, dtype);
     Py_DECREF(list);
     return result;
 }
 
 PyObject *
-dora__py_array_to_numpy(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                        PyObject *names)
+dora__py_to_numpy(PyObject *self, const char *dtype, PyObject *const *args,
+                  Py_ssize_t count, PyObject *names)
 {
     static const struct dora__py_signature signature = {
         "to_numpy", {"zero_copy_only", "writable", NULL}, 0};
-    const struct dora__py_array *array = (const struct dora__py_array *)self;
     PyObject *values[2], *numpy, *result = NULL;
     int zero_copy, writable;
 
@@ -57,22 +56,20 @@ dora__py_array_to_numpy(PyObject *self, PyObject *const *args, Py_ssize_t count,
     writable = values[1] == NULL ? 0 : PyObject_IsTrue(values[1]);
     if (zero_copy < 0 || writable < 0)
         return NULL;
-    if (zero_copy && (writable || array->value != DORA_VALUE_BYTES)) {
+    if (zero_copy && (writable || dtype != NULL)) {
         PyErr_SetString(PyExc_ValueError,
                         writable ? "Cannot return a writable array if asking "
                                    "for zero-copy"
-                                 : "nulls and strings can only be copied, and "
+                                 : "nulls, strings and other items that are "
+                                   "not numbers can only be copied, and "
                                    "zero_copy_only is True");
         return NULL;
     }
     numpy = import_numpy();
     if (numpy == NULL)
         return NULL;
-    if (array->value != DORA_VALUE_BYTES)
-        result = objects(numpy, self);
-    else
-        result = view_of(numpy, self);
-    if (result != NULL && writable && array->value == DORA_VALUE_BYTES)
+    result = dtype != NULL ? copied(numpy, self, dtype) : view_of(numpy, self);
+    if (result != NULL && writable && dtype == NULL)
         Py_SETREF(result, PyObject_CallMethod(result, "copy", NULL));
     Py_DECREF(numpy);
     return result;
@@ -96,7 +93,8 @@ converted(PyObject *array, PyObject *dtype, PyObject *copy)
         return array;
     if (result != NULL && copy == Py_False && result != array) {
         PyErr_SetString(PyExc_ValueError,
-                        "another dtype than uint8 would need a copy");
+                        "another dtype than that of the items would need "
+                        "a copy");
         Py_CLEAR(result);
     }
     Py_DECREF(array);
@@ -104,26 +102,26 @@ converted(PyObject *array, PyObject *dtype, PyObject *copy)
 }
 
 PyObject *
-dora__py_array_protocol(PyObject *self, PyObject *const *args, Py_ssize_t count,
+dora__py_numpy_protocol(PyObject *self, const char *dtype,
+                        PyObject *const *args, Py_ssize_t count,
                         PyObject *names)
 {
     static const struct dora__py_signature signature = {
         "__array__", {"dtype", "copy", NULL}, 0};
-    const struct dora__py_array *array = (const struct dora__py_array *)self;
     PyObject *values[2], *numpy, *result;
 
     if (dora__py_arguments(&signature, args, count, names, values) < 0)
         return NULL;
-    if (array->value != DORA_VALUE_BYTES && values[1] == Py_False) {
+    if (dtype != NULL && values[1] == Py_False) {
         PyErr_SetString(PyExc_ValueError,
-                        "nulls and strings can only be copied");
+                        "nulls, strings and other items that are not numbers "
+                        "can only be copied");
         return NULL;
     }
     numpy = import_numpy();
     if (numpy == NULL)
         return NULL;
-    result = array->value != DORA_VALUE_BYTES ? objects(numpy, self)
-                                              : view_of(numpy, self);
+    result = dtype != NULL ? copied(numpy, self, dtype) : view_of(numpy, self);
     Py_DECREF(numpy);
     return result == NULL ? NULL : converted(result, values[0], values[1]);
 }

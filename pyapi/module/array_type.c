@@ -150,30 +150,43 @@ array_subscript(PyObject *self, PyObject *key)
     return array_item(self, start < 0 ? start + length : start);
 }
 
-static PyObject *
-array_slice(PyObject *self, PyObject *const *args, Py_ssize_t count,
-            PyObject *names)
+int
+dora__py_slice_arguments(Py_ssize_t whole, PyObject *const *args,
+                         Py_ssize_t count, PyObject *names,
+                         Py_ssize_t *ret_start, Py_ssize_t *ret_length)
 {
     static const struct dora__py_signature signature = {
         "slice", {"offset", "length", NULL}, 0};
-    Py_ssize_t whole = array_length(self), offset = 0, length = whole;
+    Py_ssize_t offset = 0, length = whole;
     PyObject *values[2];
 
     if (dora__py_arguments(&signature, args, count, names, values) < 0)
-        return NULL;
+        return -1;
     if (values[0] != NULL)
         offset = PyNumber_AsSsize_t(values[0], PyExc_IndexError);
     if (values[1] != NULL && values[1] != Py_None)
         length = PyNumber_AsSsize_t(values[1], PyExc_IndexError);
     if (PyErr_Occurred())
-        return NULL;
+        return -1;
     if (offset < 0 || length < 0) {
         PyErr_SetString(PyExc_IndexError, "Offset must be non-negative");
-        return NULL;
+        return -1;
     }
-    if (offset > whole)
-        offset = whole;
-    return part(self, offset, Py_MIN(length, whole - offset));
+    *ret_start = Py_MIN(offset, whole);
+    *ret_length = Py_MIN(length, whole - *ret_start);
+    return 0;
+}
+
+static PyObject *
+array_slice(PyObject *self, PyObject *const *args, Py_ssize_t count,
+            PyObject *names)
+{
+    Py_ssize_t start, length;
+
+    if (dora__py_slice_arguments(array_length(self), args, count, names, &start,
+                                 &length) < 0)
+        return NULL;
+    return part(self, start, length);
 }
 
 static PyObject *
@@ -255,9 +268,10 @@ array_repr(PyObject *self)
     return whole;
 }
 
-static PyObject *
-array_to_string(PyObject *self, PyObject *const *args, Py_ssize_t count,
-                PyObject *names)
+int
+dora__py_string_arguments(PyObject *const *args, Py_ssize_t count,
+                          PyObject *names, Py_ssize_t *ret_indent,
+                          Py_ssize_t *ret_window)
 {
     static const struct dora__py_signature signature = {
         "to_string", {"indent", "top_level_indent", "window", NULL}, 0};
@@ -265,15 +279,27 @@ array_to_string(PyObject *self, PyObject *const *args, Py_ssize_t count,
     Py_ssize_t indent = 0, window = 10;
 
     if (dora__py_arguments(&signature, args, count, names, values) < 0)
-        return NULL;
+        return -1;
     if (values[1] != NULL)
         indent = PyNumber_AsSsize_t(values[1], PyExc_ValueError);
     if (values[2] != NULL)
         window = PyNumber_AsSsize_t(values[2], PyExc_ValueError);
     if (PyErr_Occurred())
+        return -1;
+    *ret_indent = Py_MIN(indent, 1000);
+    *ret_window = window;
+    return 0;
+}
+
+static PyObject *
+array_to_string(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                PyObject *names)
+{
+    Py_ssize_t indent, window;
+
+    if (dora__py_string_arguments(args, count, names, &indent, &window) < 0)
         return NULL;
-    return dora__py_array_text(array_of(self), (int)Py_MIN(indent, 1000),
-                               window);
+    return dora__py_array_text(array_of(self), (int)indent, window);
 }
 
 /* --- buffer -------------------------------------------------------------- */
@@ -360,11 +386,33 @@ array_copy(PyObject *self, PyObject *Py_UNUSED(ignored))
     return Py_NewRef(self);
 }
 
+/* How its items are copied; NULL: they need not be. */
+static const char *
+copied_dtype(PyObject *self)
+{
+    return array_of(self)->value == DORA_VALUE_BYTES ? NULL : "object";
+}
+
+static PyObject *
+array_to_numpy(PyObject *self, PyObject *const *args, Py_ssize_t count,
+               PyObject *names)
+{
+    return dora__py_to_numpy(self, copied_dtype(self), args, count, names);
+}
+
+static PyObject *
+array_protocol(PyObject *self, PyObject *const *args, Py_ssize_t count,
+               PyObject *names)
+{
+    return dora__py_numpy_protocol(self, copied_dtype(self), args, count,
+                                   names);
+}
+
 static PyMethodDef array_methods[] = {
     {"to_pylist", array_to_pylist, METH_NOARGS,
      "The items as a list of int, str or None."},
     {"tolist", array_to_pylist, METH_NOARGS, "The same as to_pylist()."},
-    {"to_numpy", (PyCFunction)(void (*)(void))dora__py_array_to_numpy,
+    {"to_numpy", (PyCFunction)(void (*)(void))array_to_numpy,
      METH_FASTCALL | METH_KEYWORDS,
      "to_numpy($self, zero_copy_only=True, writable=False)\n--\n\n"
      "A read-only NumPy array over the same memory."},
@@ -382,7 +430,7 @@ static PyMethodDef array_methods[] = {
      "Validity (None) and a view of the bytes."},
     {"__copy__", array_copy, METH_NOARGS, NULL},
     {"__deepcopy__", array_copy, METH_O, NULL},
-    {"__array__", (PyCFunction)(void (*)(void))dora__py_array_protocol,
+    {"__array__", (PyCFunction)(void (*)(void))array_protocol,
      METH_FASTCALL | METH_KEYWORDS, NULL},
     {"__arrow_c_array__", (PyCFunction)(void (*)(void))dora__py_arrow_array,
      METH_FASTCALL | METH_KEYWORDS, NULL},

@@ -5,8 +5,6 @@
  * Python, or after the interpreter is gone, and only counts down. */
 #include "module.h"
 
-#include "arrow.h"
-
 #include <string.h>
 
 struct exported {
@@ -147,4 +145,46 @@ dora__py_arrow_array(PyObject *self, PyObject *const *args, Py_ssize_t count,
         return NULL;
     }
     return Py_BuildValue("(NN)", schema, data);
+}
+
+/* --- of a field ---------------------------------------------------------- */
+
+PyObject *
+dora__py_arrow_field_schema(struct dora__arrow *arrow,
+                            const struct dora__arrow_field *field)
+{
+    struct ArrowSchema *schema = calloc(1, sizeof(*schema));
+    PyObject *capsule;
+
+    if (schema == NULL || dora__arrow_export_schema(arrow, field, schema) < 0) {
+        free(schema);
+        return PyErr_NoMemory();
+    }
+    capsule = PyCapsule_New(schema, "arrow_schema", free_schema);
+    if (capsule == NULL) {
+        schema->release(schema);
+        free(schema);
+    }
+    return capsule;
+}
+
+PyObject *
+dora__py_arrow_field_array(struct dora__arrow *arrow,
+                           const struct dora__arrow_field *field,
+                           Py_ssize_t start, Py_ssize_t length)
+{
+    struct ArrowArray *array = calloc(1, sizeof(*array));
+    PyObject *capsule;
+
+    if (array == NULL ||
+        dora__arrow_export_array(arrow, field, start, length, array) < 0) {
+        free(array);
+        return PyErr_NoMemory();
+    }
+    capsule = PyCapsule_New(array, "arrow_array", free_array);
+    if (capsule == NULL) {
+        array->release(array);
+        free(array);
+    }
+    return capsule;
 }

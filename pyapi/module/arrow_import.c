@@ -3,8 +3,6 @@
  * capsules; they are kept for as long as the bytes are used. */
 #include "module.h"
 
-#include "arrow.h"
-
 #include <string.h>
 
 /* Calls the method `name`. 1: *ret_result is new; 0: there is none; -1. */
@@ -45,41 +43,36 @@ dora__py_arrow_same(PyObject *object, enum dora_value value)
     return r;
 }
 
-static int
-refuse(const struct ArrowSchema *schema, const struct ArrowArray *array)
-{
-    if (strcmp(schema->format, "C") == 0)
-        PyErr_Format(PyExc_RuntimeError,
-                     "invalid data: %lld of %lld items are null, and bytes "
-                     "have no nulls; fill them first",
-                     (long long)array->null_count, (long long)array->length);
-    else
-        PyErr_Format(PyExc_RuntimeError,
-                     "invalid data type: an Arrow array of format '%s'; "
-                     "accepted are bytes, uint8 arrays and buffers, and values "
-                     "received; send others as bytes, or by .view('uint8')",
-                     schema->format);
-    return -1;
-}
-
+/* Bytes without nulls lie in one piece and are sent as they are, whatever
+ * others a block has to be made of. */
 static int
 describe(const struct ArrowSchema *schema, const struct ArrowArray *array,
          struct dora__py_payload *payload)
 {
+    struct dora_error err = {0};
     const uint8_t *bytes;
 
     if (strcmp(schema->format, "n") == 0 && array->length == 0) {
         payload->value = DORA_VALUE_NULL;
         return 1;
     }
-    if (strcmp(schema->format, "C") != 0 || schema->dictionary != NULL ||
-        array->n_buffers != 2 ||
-        (array->null_count != 0 && array->buffers[0] != NULL))
-        return refuse(schema, array);
-    bytes = array->buffers[1];
-    payload->value = DORA_VALUE_BYTES;
-    payload->size = (size_t)array->length;
-    payload->data = bytes != NULL ? bytes + array->offset : NULL;
+    if (strcmp(schema->format, "C") == 0 && schema->dictionary == NULL &&
+        array->n_buffers == 2 &&
+        (array->null_count == 0 || array->buffers[0] == NULL)) {
+        bytes = array->buffers[1];
+        payload->value = DORA_VALUE_BYTES;
+        payload->size = (size_t)array->length;
+        payload->data = bytes != NULL ? bytes + array->offset : NULL;
+        return 1;
+    }
+    if (dora__arrow_measure(schema, array, &payload->packed, &err) < 0) {
+        PyErr_SetString(PyExc_RuntimeError, err.text);
+        return -1;
+    }
+    payload->value = DORA_VALUE_ARROW;
+    payload->size = payload->packed.whole;
+    payload->schema = schema;
+    payload->array = array;
     return 1;
 }
 

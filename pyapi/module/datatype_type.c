@@ -1,12 +1,17 @@
 /* datatype_type.c - dora.DataType: what the items of an Array are. There are
- * three of them per interpreter, made with the module. Compares equal to its
- * name, and to the types of other libraries by their Arrow schema. */
+ * three of them per interpreter, made with the module, and one for each that an
+ * Arrow array is asked for. Compares equal to its name, and to the types of
+ * other libraries by their Arrow schema; nested ones by their names. */
 #include "module.h"
 
 #include <string.h>
 
 struct datatype {
     PyObject_HEAD enum dora_value value;
+    /* Of an Arrow array: one reference, and what pyarrow calls it. */
+    struct dora__arrow *arrow;
+    const struct dora__arrow_field *field;
+    char *name;
 };
 
 static const char *
@@ -14,6 +19,8 @@ name_of(PyObject *self)
 {
     enum dora_value value = ((struct datatype *)self)->value;
 
+    if (value == DORA_VALUE_ARROW)
+        return ((struct datatype *)self)->name;
     return value == DORA_VALUE_BYTES  ? "uint8"
            : value == DORA_VALUE_TEXT ? "string"
                                       : "null";
@@ -34,6 +41,8 @@ datatype_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
 
     PyObject_GC_UnTrack(self);
+    dora__arrow_unref(((struct datatype *)self)->arrow);
+    free(((struct datatype *)self)->name);
     dora__py_free(type, (PyObject *)self);
     Py_DECREF(type);
 }
@@ -60,6 +69,23 @@ datatype_hash(PyObject *self)
     return hash;
 }
 
+/* As below, with a type of another library. */
+static int
+same_name(PyObject *self, PyObject *other)
+{
+    PyObject *name;
+    int same = dora__py_arrow_same(other, DORA_VALUE_NULL);
+
+    if (same < 0)
+        return same;
+    name = PyObject_Str(other);
+    if (name == NULL)
+        return -1;
+    same = PyUnicode_CompareWithASCIIString(name, name_of(self)) == 0;
+    Py_DECREF(name);
+    return same;
+}
+
 /* 1, 0, -1: exception, -2: not comparable. */
 static int
 equals(PyObject *self, PyObject *other)
@@ -68,6 +94,8 @@ equals(PyObject *self, PyObject *other)
         return strcmp(name_of(self), name_of(other)) == 0;
     if (PyUnicode_Check(other))
         return PyUnicode_CompareWithASCIIString(other, name_of(self)) == 0;
+    if (((struct datatype *)self)->value == DORA_VALUE_ARROW)
+        return same_name(self, other);
     return dora__py_arrow_same(other, ((struct datatype *)self)->value);
 }
 
@@ -89,8 +117,14 @@ datatype_richcompare(PyObject *self, PyObject *other, int op)
 static PyObject *
 datatype_bit_width(PyObject *self, void *Py_UNUSED(closure))
 {
-    if (((struct datatype *)self)->value == DORA_VALUE_BYTES)
+    const struct datatype *type = (const struct datatype *)self;
+
+    if (type->value == DORA_VALUE_BYTES)
         return PyLong_FromLong(8);
+    if (type->field != NULL && type->field->layout.kind == DORA__ARROW_BITS)
+        return PyLong_FromLong(1);
+    if (type->field != NULL && type->field->layout.kind == DORA__ARROW_FIXED)
+        return PyLong_FromSize_t(8 * type->field->layout.width);
     PyErr_Format(PyExc_ValueError, "%s has no bit width", name_of(self));
     return NULL;
 }
@@ -98,7 +132,11 @@ datatype_bit_width(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 datatype_schema(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return dora__py_arrow_schema(((struct datatype *)self)->value);
+    const struct datatype *type = (const struct datatype *)self;
+
+    return type->arrow != NULL
+               ? dora__py_arrow_field_schema(type->arrow, type->field)
+               : dora__py_arrow_schema(type->value);
 }
 
 static PyMethodDef datatype_methods[] = {
@@ -162,4 +200,24 @@ dora__py_datatype(const struct dora__py_module *m, enum dora_value value)
     return value == DORA_VALUE_BYTES  ? m->uint8
            : value == DORA_VALUE_TEXT ? m->string
                                       : m->null;
+}
+
+PyObject *
+dora__py_datatype_new(const struct dora__py_module *m,
+                      struct dora__arrow *arrow,
+                      const struct dora__arrow_field *field)
+{
+    struct datatype *self = (struct datatype *)make(m, DORA_VALUE_ARROW);
+    struct dora__text name = {0};
+
+    if (self == NULL)
+        return NULL;
+    self->arrow = dora__arrow_ref(arrow);
+    self->field = field;
+    dora__py_arrow_name(&name, field);
+    self->name = name.text;
+    if (!name.failed)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    return PyErr_NoMemory();
 }

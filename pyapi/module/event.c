@@ -78,8 +78,11 @@ static PyObject *
 input_event(struct dora__py_node *self, struct dora_event *event)
 {
     struct dora__py_module *m = self->m;
-    PyObject *value = dora__py_array_new(m, event->value, event->sample,
-                                         event->data, event->data_size);
+    PyObject *value = event->value == DORA_VALUE_ARROW
+                          ? dora__py_arrow_new(m, event->sample, event->data,
+                                               event->data_size)
+                          : dora__py_array_new(m, event->value, event->sample,
+                                               event->data, event->data_size);
     PyObject *whole = value == NULL ? NULL : input_dict(self, event);
     PyObject *dict = whole == NULL ? NULL : PyDict_Copy(whole);
     PyObject *metadata;

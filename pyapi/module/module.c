@@ -25,6 +25,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(m->handler);
     Py_VISIT(m->buffer);
     Py_VISIT(m->array);
+    Py_VISIT(m->arrow_array);
     Py_VISIT(m->scalar);
     Py_VISIT(m->datatype);
     Py_VISIT(m->receiver);
@@ -47,6 +48,7 @@ module_clear(PyObject *module)
     Py_CLEAR(m->handler);
     Py_CLEAR(m->buffer);
     Py_CLEAR(m->array);
+    Py_CLEAR(m->arrow_array);
     Py_CLEAR(m->scalar);
     Py_CLEAR(m->datatype);
     Py_CLEAR(m->receiver);
@@ -179,7 +181,8 @@ static int
 set_words(struct dora__py_module *m)
 {
     static const char *const words[DORA__PY_WORDS] = {
-        "type", "kind", "id", "value", "metadata", "timestamp", "error", "dora",
+        "type",      "kind",  "id",   "value",   "metadata",
+        "timestamp", "error", "dora", "pyarrow",
     };
     static const char *const types[DORA__PY_EVENT_TYPES] = {
         "ERROR",          "INPUT",       "INPUT_CLOSED", "INPUT_RECOVERED",
@@ -245,7 +248,7 @@ module_exec(PyObject *module)
         is_set("DORA_CHECK_VIEWS", &m->check_views) < 0 || set_words(m) < 0 ||
         dora__py_time_setup(m) < 0 || dora__py_datatype_setup(module) < 0 ||
         dora__py_scalar_setup(module) < 0 || dora__py_array_setup(module) < 0 ||
-        dora__py_buffer_setup(module) < 0 ||
+        dora__py_arrow_setup(module) < 0 || dora__py_buffer_setup(module) < 0 ||
         dora__py_handler_setup(module) < 0 ||
         dora__py_receiver_setup(module) < 0 || dora__py_node_setup(module) < 0)
         return -1;

@@ -25,6 +25,7 @@
 
 #include "stable.h"
 
+#include "node/arrow.h"
 #include "node/node.h"
 
 #include <stdatomic.h>
@@ -41,6 +42,7 @@ enum dora__py_word {
     DORA__PY_TIMESTAMP,
     DORA__PY_ERROR,
     DORA__PY_DORA,
+    DORA__PY_PYARROW,
     DORA__PY_WORDS,
 };
 
@@ -49,7 +51,7 @@ enum { DORA__PY_EVENT_TYPES = DORA_EVENT_STOP + 1 };
 /* The state of one copy of the module. */
 struct dora__py_module {
     PyTypeObject *node, *handler, *buffer, *array, *scalar, *datatype;
-    PyTypeObject *receiver;
+    PyTypeObject *receiver, *arrow_array;
     PyObject *uint8, *null, *string;             /* each dora.DataType */
     PyObject *words[DORA__PY_WORDS];             /* str, interned */
     PyObject *event_types[DORA__PY_EVENT_TYPES]; /* str, interned */
@@ -119,6 +121,9 @@ PyObject *dora__py_scalar_new(const struct dora__py_module *m,
                               enum dora_value value, uint8_t number);
 /* Of a string; takes over the reference, NULL with an exception allowed. */
 PyObject *dora__py_scalar_text(const struct dora__py_module *m, PyObject *text);
+/* Of an Arrow array; takes over both references, even on failure. */
+PyObject *dora__py_scalar_item(const struct dora__py_module *m, PyObject *item,
+                               PyObject *type);
 /* What as_py() would give of a Scalar. */
 PyObject *dora__py_scalar_value(PyObject *scalar);
 
@@ -143,18 +148,38 @@ PyObject *dora__py_array_new(const struct dora__py_module *m,
 PyObject *dora__py_array_string(const struct dora__py_array *array);
 PyObject *dora__py_array_type(const struct dora__py_module *m,
                               const struct dora__py_array *array);
-/* The type of values of that kind; borrowed. */
+/* The type of values of that kind, which is not that of Arrow arrays;
+ * borrowed. */
 PyObject *dora__py_datatype(const struct dora__py_module *m,
                             enum dora_value value);
+/* The type of a field: new. */
+PyObject *dora__py_datatype_new(const struct dora__py_module *m,
+                                struct dora__arrow *arrow,
+                                const struct dora__arrow_field *field);
 
-/* array_text.c: the lines pyarrow would print. */
+/* The arguments of slice() and of to_string(). 0 or -1. */
+DORA_MUST_CHECK
+int dora__py_slice_arguments(Py_ssize_t whole, PyObject *const *args,
+                             Py_ssize_t count, PyObject *names,
+                             Py_ssize_t *ret_start, Py_ssize_t *ret_length);
+DORA_MUST_CHECK
+int dora__py_string_arguments(PyObject *const *args, Py_ssize_t count,
+                              PyObject *names, Py_ssize_t *ret_indent,
+                              Py_ssize_t *ret_window);
+
+/* array_text.c: the lines pyarrow would print, of an array, and of a list of
+ * what it holds. */
 PyObject *dora__py_array_text(const struct dora__py_array *array, int indent,
                               Py_ssize_t window);
-/* array_numpy.c */
-PyObject *dora__py_array_to_numpy(PyObject *self, PyObject *const *args,
-                                  Py_ssize_t count, PyObject *names);
-PyObject *dora__py_array_protocol(PyObject *self, PyObject *const *args,
-                                  Py_ssize_t count, PyObject *names);
+PyObject *dora__py_items_text(PyObject *items, int indent, Py_ssize_t window);
+/* array_numpy.c: to_numpy() and __array__() of an array that has a buffer, or
+ * whose items are to be copied into an array of `dtype`. */
+PyObject *dora__py_to_numpy(PyObject *self, const char *dtype,
+                            PyObject *const *args, Py_ssize_t count,
+                            PyObject *names);
+PyObject *dora__py_numpy_protocol(PyObject *self, const char *dtype,
+                                  PyObject *const *args, Py_ssize_t count,
+                                  PyObject *names);
 
 /* --- arrow_export.c, arrow_import.c -------------------------------------- */
 
@@ -171,14 +196,43 @@ struct dora__py_payload {
     size_t size;
     enum dora_value value;
     struct dora_sample *sample; /* in which they lie: one reference, or NULL */
-    Py_buffer view;             /* view.obj is NULL: not filled */
-    PyObject *owner;            /* strong, or NULL */
+    const struct ArrowSchema *schema; /* instead of data: to be packed, */
+    const struct ArrowArray *array;   /* borrowed from the owner */
+    struct dora__arrow_size packed;
+    Py_buffer view;  /* view.obj is NULL: not filled */
+    PyObject *owner; /* strong, or NULL */
 };
 /* Of an object with __arrow_c_array__. 1; 0: it has none; -1: exception. */
 int dora__py_arrow_payload(PyObject *object, struct dora__py_payload *payload);
 /* Compares with an object that has __arrow_c_schema__. 1, 0: equal or not;
  * -2: it has none; -1: exception. */
 int dora__py_arrow_same(PyObject *object, enum dora_value value);
+
+/* A capsule of the type, or of the items, of a field. */
+PyObject *dora__py_arrow_field_schema(struct dora__arrow *arrow,
+                                      const struct dora__arrow_field *field);
+PyObject *dora__py_arrow_field_array(struct dora__arrow *arrow,
+                                     const struct dora__arrow_field *field,
+                                     Py_ssize_t start, Py_ssize_t length);
+
+/* --- arrow_item.c, arrow_type.c: Arrow arrays of anything ----------------- */
+
+/* What pyarrow's to_pylist() gives of one item, and of several. */
+PyObject *dora__py_arrow_item(const struct dora__arrow_field *field,
+                              int64_t index);
+PyObject *dora__py_arrow_list(const struct dora__arrow_field *field,
+                              int64_t start, int64_t length);
+/* "list<item: int64>" */
+void dora__py_arrow_name(struct dora__text *text,
+                         const struct dora__arrow_field *field);
+
+int dora__py_arrow_setup(PyObject *module);
+/* The value of a message. Takes over the reference, even on failure. */
+PyObject *dora__py_arrow_new(const struct dora__py_module *m,
+                             struct dora_sample *sample, const void *block,
+                             size_t size);
+/* Whether it is the whole of a message: then what is to be sent on. */
+bool dora__py_arrow_whole(PyObject *object, struct dora__py_payload *payload);
 
 /* --- py_time.c, py_metadata.c, event.c ----------------------------------- */
 

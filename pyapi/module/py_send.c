@@ -142,7 +142,7 @@ refuse_data(PyObject *data)
     PyErr_Format(PyExc_RuntimeError,
                  "invalid data type: %.100s; accepted are bytes, contiguous "
                  "buffers (bytearray, memoryview, NumPy arrays: sent as their "
-                 "bytes), Arrow arrays of uint8, and received values",
+                 "bytes), Arrow arrays, and received values",
                  dora__py_type_name(Py_TYPE(data)));
     return -1;
 }
@@ -188,6 +188,9 @@ read_payload(struct dora__py_node *self, PyObject *data,
             payload->sample = dora_sample_ref(array->sample);
         return 0;
     }
+    if (Py_TYPE(data) == self->m->arrow_array &&
+        dora__py_arrow_whole(data, payload))
+        return 0;
     r = dora__py_arrow_payload(data, payload);
     if (r == 0 && PyObject_CheckBuffer(data))
         return buffer_payload(data, payload);
@@ -292,6 +295,27 @@ dora__py_send_loan(struct dora_loan *loan)
 
 /* --- send_output --------------------------------------------------------- */
 
+/* What does not lie in the loan already. */
+static int
+fill(struct dora_loan *loan, const struct dora__py_payload *payload)
+{
+    struct dora_error err = {0};
+
+    if (payload->value != DORA_VALUE_BYTES)
+        dora__loan_set_value(loan, payload->value);
+    if (payload->array != NULL) {
+        if (dora__arrow_pack(payload->schema, payload->array, &payload->packed,
+                             dora_loan_data(loan), &err) < 0) {
+            PyErr_SetString(PyExc_RuntimeError, err.text);
+            return -1;
+        }
+        dora__loan_filled(loan, payload->size);
+    } else if (payload->sample == NULL) {
+        dora__loan_fill(loan, payload->data, payload->size);
+    }
+    return 0;
+}
+
 static int
 send_payload(struct dora__py_node *self, int output,
              struct dora__py_payload *payload,
@@ -300,7 +324,7 @@ send_payload(struct dora__py_node *self, int output,
     struct dora_loan *loan = NULL;
     int r;
 
-    if (payload->sample == NULL && payload->size > 0)
+    if (payload->sample == NULL && payload->data != NULL && payload->size > 0)
         payload->sample =
             dora__node_find_sample(self->node, payload->data, payload->size);
     r = take_loan(self->node, output, payload->size, metadata, payload, &loan);
@@ -312,11 +336,9 @@ send_payload(struct dora__py_node *self, int output,
     }
     if (r < 0)
         return r == -ECANCELED ? 0 : -1; /* as any message after the stop */
-    if (payload->sample == NULL)
-        dora__loan_fill(loan, payload->data, payload->size);
-    if (payload->value == DORA_VALUE_TEXT)
-        dora__loan_set_value(loan, DORA_VALUE_TEXT);
-    r = dora__py_send_loan(loan);
+    r = fill(loan, payload);
+    if (r == 0)
+        r = dora__py_send_loan(loan);
     dora_loan_drop(loan);
     return r;
 }

@@ -93,6 +93,8 @@ int dora__node_loan_adrift(struct dora_node *node, int output, size_t size,
 void dora__loan_set_value(struct dora_loan *loan, enum dora_value value);
 /* Copies into the bytes of a loan, and counts it as copied. */
 void dora__loan_fill(struct dora_loan *loan, const void *data, size_t size);
+/* So many bytes of it the caller has copied. */
+void dora__loan_filled(struct dora_loan *loan, size_t size);
 
 /* The held sample that contains [data, data + size), or NULL: how a slice of a
  * received value is sent on by reference. Adds a reference. */

@@ -313,13 +313,19 @@ send_through(struct dora_loan *loan, struct dora_error *err)
 }
 
 void
+dora__loan_filled(struct dora_loan *loan, size_t size)
+{
+    atomic_fetch_add_explicit(&loan->node->shared->copied_in, size,
+                              memory_order_relaxed);
+}
+
+void
 dora__loan_fill(struct dora_loan *loan, const void *data, size_t size)
 {
     if (size == 0)
         return;
     memcpy(loan->data, data, size);
-    atomic_fetch_add_explicit(&loan->node->shared->copied_in, size,
-                              memory_order_relaxed);
+    dora__loan_filled(loan, size);
 }
 
 int

@@ -61,6 +61,41 @@ ARROW_RECEIVER = """
         same = pa.py_buffer(memoryview(value)).address == where
         print(array.type, len(array), same, array[0].as_py(), array[1].as_py())
 """
+#: Both make the same; what arrives is pyarrow's own.
+ARROW_ARRAYS = """
+    import datetime
+    import pyarrow as pa
+    from dora import Node
+    node = Node()
+    arrays = [
+        pa.array([1, 2, 3]), pa.array(["Hello World"]), pa.array([1.5, None]), pa.array([]),
+        pa.array([True, None, False] * 7).slice(3, 13), pa.array([b"x", b"", None]),
+        pa.array([[1, 2], [], None, [3]]).slice(1), pa.array([[[1], [2, 3]], [[4]]]),
+        pa.array([{"a": 1, "b": "x"}, {"a": 2, "b": None}]).slice(1),
+        pa.array([None, None]), pa.array([1, None], pa.uint8()),
+        pa.array(["a", "bb", None, "dddd"], pa.large_string()).slice(1, 3),
+        pa.array([datetime.datetime(2024, 1, 1)], pa.timestamp("ns", "UTC")),
+        pa.array([datetime.date(2024, 1, 1)]), pa.array([datetime.timedelta(1)]),
+        pa.array(["a", "b", "a"]).dictionary_encode(), pa.array([[1, 2]], pa.list_(pa.int8(), 2)),
+        pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([7], pa.decimal128(9, 2)),
+    ]
+"""
+ARROW_PAIR = (ARROW_ARRAYS + """
+    for array in arrays:
+        node.send_output("x", array)
+    node.send_output("x", pa.record_batch({"x": [1, 2], "y": ["u", "v"]}))
+""", ARROW_ARRAYS + """
+    arrays.append(pa.record_batch({"x": [1, 2], "y": ["u", "v"]}).to_struct_array())
+    events = (event for event in node if event["type"] == "INPUT")
+    for array, event in zip(arrays, events, strict=True):
+        value = event["value"]
+        if array.type != pa.null() or len(array):
+            assert isinstance(value, type(array)), type(value)
+            value.validate(full=True)
+            assert value.equals(array), (value, array)
+        print(value.type == array.type, len(value))
+""")
 NUMPY_PAIR = ("""
     import numpy as np
     from dora import Node
@@ -102,6 +137,16 @@ class Real(FlowTest):
             self.assertEqual(run.lines("receiver"),
                              ["uint8 100000 True 0 1", "uint8 40000000 True 104 101"])
             self.assertEqual(run.node("receiver")["copied_bytes"], 0)
+
+    def test_pyarrow_arrays_of_every_type(self):
+        self.need("pyarrow")
+        sender, receiver = ARROW_PAIR
+        run = self.flow({
+            "sender": Node(sender, outputs=["x"]),
+            "receiver": Node(receiver, inputs={"x": {"source": "sender/x", "queue_size": 100}}),
+        })
+        lengths = (3, 1, 2, 0, 13, 3, 3, 2, 1, 2, 2, 3, 1, 1, 1, 3, 1, 1, 1, 2)
+        self.assertEqual(run.lines("receiver"), [f"True {length}" for length in lengths])
 
     def test_numpy_arrays(self):
         self.need("numpy")
