@@ -101,7 +101,8 @@ class Scalar:
 
 @final
 class Array(Sequence[Scalar]):
-    """The value of a message, read-only in shared memory: bytes."""
+    """The value of a message, read-only in shared memory: bytes, or a string.
+    A node that has imported pyarrow before Node() gets a pyarrow.Array."""
 
     @property
     def type(self) -> DataType: ...
@@ -128,7 +129,7 @@ class Array(Sequence[Scalar]):
 @final
 class ArrowArray(Sequence[Scalar]):
     """The value of a message, read-only in shared memory: an Arrow array of
-    other items. A node that has imported pyarrow gets a pyarrow.Array."""
+    other items. With pyarrow as above."""
 
     @property
     def type(self) -> DataType: ...

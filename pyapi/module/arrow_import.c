@@ -27,6 +27,21 @@ call_if_any(PyObject *object, const char *name, PyObject **ret_result)
 }
 
 int
+dora__py_arrow_meet(const struct dora__py_module *m, PyObject **ret_make)
+{
+    PyObject *pyarrow = PyImport_GetModule(m->words[DORA__PY_PYARROW]);
+
+    *ret_make = NULL;
+    if (pyarrow == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    *ret_make = PyObject_GetAttrString(pyarrow, "array");
+    Py_DECREF(pyarrow);
+    if (*ret_make == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear(); /* still being imported */
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+int
 dora__py_arrow_same(PyObject *object, enum dora_value value)
 {
     PyObject *capsule;

@@ -1,9 +1,9 @@
 /* arrow_type.c - dora.ArrowArray: the value of a message that is an Arrow array
  * of other items than bytes, in shared memory.
  *
- * A node that has imported pyarrow gets pyarrow's own array over the same
- * memory, and never sees one of these. For the others it answers what nodes
- * ask of an array, and any library takes it by __arrow_c_array__.
+ * A node that had imported pyarrow at Node() gets pyarrow's own array over the
+ * same memory, and never sees one of these. For the others it answers what
+ * nodes ask of an array, and any library takes it by __arrow_c_array__.
  *
  * Keeps true: the memory stays until the last of this object, the parts made of
  * it, the buffers of it and whatever was exported is gone. */
@@ -56,26 +56,6 @@ release_sample(void *sample)
     dora_sample_unref(sample);
 }
 
-/* pyarrow's array over the same memory, once the script has imported it. Takes
- * over `value`. */
-static PyObject *
-as_pyarrow(const struct dora__py_module *m, PyObject *value)
-{
-    PyObject *pyarrow =
-        value == NULL ? NULL : PyImport_GetModule(m->words[DORA__PY_PYARROW]);
-    PyObject *result;
-
-    if (pyarrow == NULL) {
-        if (PyErr_Occurred())
-            Py_CLEAR(value);
-        return value;
-    }
-    result = PyObject_CallMethod(pyarrow, "array", "O", value);
-    Py_DECREF(pyarrow);
-    Py_DECREF(value);
-    return result;
-}
-
 PyObject *
 dora__py_arrow_new(const struct dora__py_module *m, struct dora_sample *sample,
                    const void *block, size_t size)
@@ -100,7 +80,7 @@ dora__py_arrow_new(const struct dora__py_module *m, struct dora_sample *sample,
         array_of(self)->block = block;
         array_of(self)->size = size;
     }
-    return as_pyarrow(m, self);
+    return self;
 }
 
 bool

@@ -75,14 +75,25 @@ set_taken(PyObject *dict, PyObject *key, PyObject *value)
 }
 
 static PyObject *
+input_value(const struct dora__py_node *self, struct dora_event *event)
+{
+    PyObject *value =
+        event->value == DORA_VALUE_ARROW
+            ? dora__py_arrow_new(self->m, event->sample, event->data,
+                                 event->data_size)
+            : dora__py_array_new(self->m, event->value, event->sample,
+                                 event->data, event->data_size);
+
+    if (value != NULL && self->make_arrow != NULL)
+        Py_SETREF(value, PyObject_CallOneArg(self->make_arrow, value));
+    return value;
+}
+
+static PyObject *
 input_event(struct dora__py_node *self, struct dora_event *event)
 {
     struct dora__py_module *m = self->m;
-    PyObject *value = event->value == DORA_VALUE_ARROW
-                          ? dora__py_arrow_new(m, event->sample, event->data,
-                                               event->data_size)
-                          : dora__py_array_new(m, event->value, event->sample,
-                                               event->data, event->data_size);
+    PyObject *value = input_value(self, event);
     PyObject *whole = value == NULL ? NULL : input_dict(self, event);
     PyObject *dict = whole == NULL ? NULL : PyDict_Copy(whole);
     PyObject *metadata;

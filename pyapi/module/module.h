@@ -204,6 +204,10 @@ struct dora__py_payload {
 };
 /* Of an object with __arrow_c_array__. 1; 0: it has none; -1: exception. */
 int dora__py_arrow_payload(PyObject *object, struct dora__py_payload *payload);
+/* *ret_make: pyarrow.array, new, once the script has imported it; or NULL. 0 or
+ * -1. */
+DORA_MUST_CHECK
+int dora__py_arrow_meet(const struct dora__py_module *m, PyObject **ret_make);
 /* Compares with an object that has __arrow_c_schema__. 1, 0: equal or not;
  * -2: it has none; -1: exception. */
 int dora__py_arrow_same(PyObject *object, enum dora_value value);
@@ -276,6 +280,7 @@ struct dora__py_node {
     struct dora_node *node;
     PyObject *outputs;    /* dict: id -> number */
     PyObject *undeclared; /* set of ids warned about */
+    PyObject *make_arrow; /* pyarrow.array, what values become; or NULL */
     /* By number: the dict an INPUT begins as, or NULL. */
     PyObject *_Atomic *inputs;
     size_t input_count;

@@ -47,6 +47,7 @@ node_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->outputs);
     Py_VISIT(self->undeclared);
+    Py_VISIT(self->make_arrow);
     for (size_t i = 0; i < self->input_count; i++)
         Py_VISIT(input_of(self, i));
     r = dora__py_park_traverse(self, visit, arg);
@@ -59,6 +60,7 @@ node_clear(PyObject *object)
     struct dora__py_node *self = node_of(object);
 
     Py_CLEAR(self->undeclared);
+    Py_CLEAR(self->make_arrow);
     dora__py_park_clear(self);
     dora__py_async_clear(self->async);
     return 0;
@@ -182,7 +184,8 @@ make(PyTypeObject *type, struct dora__py_module *m, PyObject *id)
     self->m = m;
     self->node = dora__py_seat_take();
     if (self->node != NULL && check_id(self->node, id) == 0 &&
-        make_tables(self) == 0 && join(self->node) == 0)
+        make_tables(self) == 0 &&
+        dora__py_arrow_meet(m, &self->make_arrow) == 0 && join(self->node) == 0)
         return (PyObject *)self;
     /* Interrupted, perhaps: then Node() may be called again. */
     if (self->node != NULL)

@@ -238,6 +238,31 @@ class ArrowArrays(FlowTest):
         self.assertEqual(run.lines("sink"), ["int64 100000 1 0", "int64 2 8 0"])
         self.assertLess(run.node("relay")["copied_bytes"], 1000)
 
+    def test_values_are_those_of_the_imported_pyarrow(self):
+        """Looked for at Node(): of one that is imported later nobody knows."""
+        self.write("pyarrow.py", "def array(value):\n    return 'pyarrow', value\n")
+        receive = sink("""
+            for _ in range(3):
+                value = next(values)
+                print(value[0], type(value[1]).__name__, len(value[1]))
+        """)
+        receive.script = "import pyarrow\n" + receive.script
+        late = sink("""
+            import pyarrow
+            print(type(next(values)).__name__)
+        """)
+        run = self.flow({
+            "sender": sender("""
+                node.send_output("x", b"12")
+                node.send_output("x", numbers("q", 1))
+                node.send_output("x", made("n", 0))
+            """),
+            "sink": receive, "late": late,
+        })
+        self.assertEqual(run.lines("sink"), ["pyarrow Array 2", "pyarrow ArrowArray 1",
+                                             "pyarrow Array 0"])
+        self.assertEqual(run.lines("late"), ["Array"])
+
     def test_what_cannot_be_sent(self):
         run = self.flow({
             "sender": sender("""
