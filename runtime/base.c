@@ -1,4 +1,4 @@
-/* base.c - error lines and growing text.
+/* base.c - error lines, growing text, names for runs and requests.
  *
  * 1. An error is one terminated line that is safe to print: no control
  *    character but tab, never half a UTF-8 sequence at the cut.
@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Length of `text` without a sequence that its end cuts in two. */
 static size_t
@@ -69,6 +70,20 @@ dora__format(const char *format, ...)
     int size = vasprintf(&text, format, args);
     va_end(args);
     return size < 0 ? NULL : text;
+}
+
+void
+dora__uuid(char ret_id[static 37])
+{
+    uint64_t ms = (uint64_t)dora__clock(CLOCK_REALTIME) / 1000000;
+    unsigned char r[10];
+
+    while (getrandom(r, sizeof r, 0) < 0 && errno == EINTR)
+        continue;
+    (void)snprintf(
+        ret_id, 37, "%08x-%04x-7%01x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+        (unsigned)(ms >> 16), (unsigned)(ms & 0xffff), r[0] & 0xf, r[1],
+        (r[2] & 0x3f) | 0x80, r[3], r[4], r[5], r[6], r[7], r[8], r[9]);
 }
 
 /* Room for `more` bytes and the terminator. */

@@ -99,6 +99,9 @@ dora__utc_offset(void)
 /* printf into new memory (free with free); NULL when there is none. */
 DORA_PRINTF(1, 2) char *dora__format(const char *format, ...);
 
+/* A UUID of version 7: milliseconds since 1970, then chance. */
+void dora__uuid(char ret_id[static 37]);
+
 /* Growing text: zero to begin, append, then free `text`. After a failed
  * append `failed` stays set and further appends do nothing, so that one check
  * at the end is enough. */

@@ -1,26 +1,34 @@
 /* dora.h - run a dataflow of nodes inside a C program.
  *
  * A dataflow is a YAML file: nodes, and which output feeds which input. Nodes
- * run as processes (Python scripts, executables) or as C functions of the
- * embedding program. Payloads lie in memory that the host owns and maps into
- * every node: sending is a queue push, whatever the size.
+ * run as processes (Python scripts, executables), as interpreters of their own
+ * inside the embedding program, the host, or as its C functions. Payloads lie
+ * in memory that the host owns and maps into every node: sending is a queue
+ * push, whatever the size.
  *
  *     struct dora_error err;
  *     struct dora_options options = { .size = sizeof options };
- *     struct dora_dataflow *flow;
+ *     struct dora_dataflow *flow = NULL;
+ *
  *     if (dora_dataflow_load_file("flow.yml", &options, &flow, &err) < 0 ||
  *         dora_dataflow_start(flow, &err) < 0 ||
  *         dora_dataflow_wait(flow, -1, &err) < 0)
  *         fprintf(stderr, "%s\n", err.text);
  *     dora_dataflow_free(flow);
  *
+ * examples/embed.c is a whole host. In order below: the log; loading, starting
+ * and ending a dataflow; what it is and does; being one of its nodes; metadata.
+ *
  * Rules that hold for every function:
  *   - int results are 0 or a count, else a negative errno value. A `struct
  *     dora_error *`, where taken, may be NULL; on failure it holds one line for
  *     a person.
  *   - ret_ parameters are written on success only.
- *   - Pointers are *borrowed* (for the call), *kept* (must outlive what is
- *     named), or *new* (the caller frees it with what is named).
+ *   - Pointers are *borrowed* (for the call, or while what is named lives),
+ *     *kept* (must outlive what is named), or *new* (the caller frees it with
+ *     what is named).
+ *   - Text is UTF-8 and terminated, unless a size goes with it. Times are in
+ *     nanoseconds, sizes in bytes, unless a name says otherwise.
  *   - The library never prints, exits, installs a signal handler, changes
  *     directory or environment, or waits for a process it did not create. All
  *     state is per dataflow. One exception: a Python node inside the host that
@@ -63,15 +71,14 @@ enum dora_stream {
     DORA_STREAM_STDERR,
 };
 
-/* One line. Strings are borrowed for the call and not terminated unless said;
- * `text` has no newline and may hold any byte but newline. */
+/* One line. Strings are borrowed for the call. */
 struct dora_log_record {
     int64_t time_ns; /* CLOCK_REALTIME */
     enum dora_level level;
     enum dora_stream stream;
-    const char *node;   /* terminated; NULL: the runtime itself */
-    const char *target; /* terminated; logger name, or NULL */
-    const char *text;
+    const char *node;   /* NULL: the runtime itself */
+    const char *target; /* the logger's name, or NULL */
+    const char *text;   /* not terminated; any byte but newline */
     size_t text_size;
 };
 
@@ -108,50 +115,66 @@ DORA_API int dora_python_builds(const char *libexec, char **ret_text,
 DORA_API unsigned dora_layout_version(void);
 
 /* Zeroed fields mean the default. Everything pointed to is kept until
- * dora_dataflow_free. */
+ * dora_dataflow_free. `log` and `terminal` are called from the dataflow's own
+ * thread, the others by who loads or builds. */
 struct dora_options {
     size_t size; /* sizeof(struct dora_options): lets the struct grow */
-    const struct dora_kind *const *kinds; /* NULL-terminated, asked in order */
+
+    /* Ways to run nodes, NULL-terminated, asked in order; default: executables
+     * only. */
+    const struct dora_kind *const *kinds;
     const char *libexec;   /* directory of the helper programs; default: as
                               installed */
     const char *directory; /* base of relative paths of a dataflow given as a
-                              string; default: current directory */
+                              string; default: the current directory */
     const char *python;    /* interpreter for Python nodes that name none */
-    const char *const *isolation; /* NULL-terminated "node=tier" overrides */
-    dora_log_sink log;
+    /* "node=tier", NULL-terminated: over what the file says. */
+    const char *const *isolation;
+
+    dora_log_sink log; /* default: lines go to the files of out/<id> only */
     void *log_arg;
-    dora_problem_sink problem; /* every error and warning of the file */
+    dora_problem_sink problem; /* gets every error and warning of the file */
     void *problem_arg;
-    const char *const *env; /* NULL-terminated "K=V" for every node: over the
-                               file's `env`, under that of a node */
-    bool allow_shell;       /* run `path: shell` nodes */
-    bool no_files;          /* write no out/<id>/ logs */
-    int exit_when_nodes_finish; /* 0: as the file says; 1: yes; -1: no */
-    bool (*terminal)(void *arg, bool take); /* a node's debugger wants the
-                        terminal, or is done with it. Whether it may have it:
-                        then nobody else uses it. From the thread of `log` */
+
+    /* "K=V" for every node, NULL-terminated: over the file's `env`, under that
+     * of a node. */
+    const char *const *env;
+    bool allow_shell; /* run `path: shell` nodes */
+    bool no_files;    /* write no out/<id> */
+    /* 0: as the file says; 1: yes; -1: no. */
+    int exit_when_nodes_finish;
+
+    /* A node's debugger wants the terminal (`take`), or is done with it.
+     * Whether it may have it: then nobody else uses it. */
+    bool (*terminal)(void *arg, bool take);
     void *terminal_arg;
-    bool say_faults;  /* once a Python runs in this process, catch SIGSEGV and
-                         its like: standard error gets the name of the node that
-                         crashed, and where, before the process dies of it */
-    bool auto_inside; /* `isolation: auto`, the default, may run a Python node
-                         inside this process; else only those do that ask by
-                         `isolation: interpreter` */
-    int64_t stop_grace_ns; /* dora_dataflow_stop to SIGTERM, or an exception in
-                              nodes inside this process; default: 10 s; -1: for
-                              ever */
-    int64_t term_grace_ns; /* that to SIGKILL, or giving up the node's thread;
-                              default: half of stop_grace_ns; -1: for ever */
-    bool (*stop)(void *arg); /* asked while dora_build_file works, about ten
-                        times a second: true ends it, with -ECANCELED */
+    /* Once a Python runs in this process, catch SIGSEGV and its like: standard
+     * error gets the name of the node that crashed, and where, before the
+     * process dies of it. */
+    bool say_faults;
+    /* `isolation: auto`, which is the file's default, may run a Python node
+     * inside this process; else only those do that ask by `isolation:
+     * interpreter`. */
+    bool auto_inside;
+
+    /* dora_dataflow_stop to SIGTERM, or to an exception in nodes inside this
+     * process; default: 10 s; -1: for ever. */
+    int64_t stop_grace_ns;
+    /* That to SIGKILL, or to giving up the node's thread; default: half of
+     * stop_grace_ns; -1: for ever. */
+    int64_t term_grace_ns;
+
+    /* Asked about ten times a second while dora_build_file works: true ends
+     * it, with -ECANCELED. */
+    bool (*stop)(void *arg);
     void *stop_arg;
 };
 
 struct dora_dataflow;
 
-/* Reads and checks a dataflow; starts nothing. -EINVAL: the file is wrong;
- * `problem` was told each reason and *err holds the first. The new dataflow is
- * freed with dora_dataflow_free. */
+/* Reads and checks a dataflow; starts nothing. `options` itself is borrowed;
+ * NULL: all defaults. -EINVAL: the file is wrong; `problem` was told each
+ * reason and *err holds the first. New, freed with dora_dataflow_free. */
 DORA_API int dora_dataflow_load_file(const char *path,
                                      const struct dora_options *options,
                                      struct dora_dataflow **ret_flow,
@@ -173,10 +196,11 @@ enum {
 
 /* Makes the files of a dataflow ready, to be called before it is loaded: clones
  * what its nodes name by `git` and is not there yet, then runs their `build`
- * lines, one command after the other. What git and they print goes to
- * options->log. Lines that have succeeded run again when they, the node's
- * clone, its interpreter or its environment have changed; requirements that are
- * met are not asked of pip. -ECANCELED: git or a command failed. */
+ * lines, one command after the other. `options` (borrowed, or NULL) are those
+ * of the load; what git and the commands print goes to their `log`. Lines that
+ * have succeeded run again when they, the node's clone, its interpreter or its
+ * environment have changed; requirements that are met are not asked of pip.
+ * -ECANCELED: git or a command failed. */
 DORA_API int dora_build_file(const char *path,
                              const struct dora_options *options, unsigned flags,
                              struct dora_error *err);
@@ -188,15 +212,15 @@ struct dora_node;
  * Return soon after dora_node_next says -EPIPE. */
 typedef int (*dora_node_body)(struct dora_node *node, void *arg);
 
-/* Lets `body` be the node `id`, which the file declares with `path: callback`.
- * Before start only. `arg` is kept until the node has ended. -ENOENT: no such
- * node; -EINVAL: its path is another. */
+/* Lets `body` be the node `id`, which the file declares with `path: callback`;
+ * each of those needs one. Before start only. `arg` is kept until the node has
+ * ended. -ENOENT: no such node; -EINVAL: its path is another. */
 DORA_API int dora_dataflow_set_callback(struct dora_dataflow *flow,
                                         const char *id, dora_node_body body,
                                         void *arg, struct dora_error *err);
 
 /* Creates memory and queues, starts all nodes, returns without waiting for
- * them. On failure nothing is left running. Once per dataflow. */
+ * them. On failure nothing is left running. Once per dataflow: -EALREADY. */
 DORA_API int dora_dataflow_start(struct dora_dataflow *flow,
                                  struct dora_error *err);
 
@@ -240,7 +264,7 @@ DORA_API int dora_attach(const struct dora_attach_options *options,
 
 /* --- what a dataflow is and does ---------------------------------------- */
 
-/* The dataflow's id, as in out/<id>. Borrowed from the flow. */
+/* The id of this run, as in out/<id>. Borrowed from the flow. */
 DORA_API const char *dora_dataflow_id(const struct dora_dataflow *flow);
 /* Absolute out/<id> directory, or NULL when none is written. Borrowed. */
 DORA_API const char *
@@ -267,7 +291,7 @@ enum dora_exit {
                               those processes ended is their own affair */
 };
 
-/* Strings are borrowed from the flow. Times in ns, sizes in bytes. */
+/* Strings are borrowed from the flow. */
 struct dora_node_stats {
     const char *id;
     const char *kind;        /* "python", "executable", "callback", "dynamic" */
@@ -320,7 +344,7 @@ DORA_API int dora_dataflow_mermaid(const struct dora_dataflow *flow,
 
 /* Every function on a node may be called from any thread. */
 
-/* How the bytes of a value are to be read. */
+/* How the bytes of a message are to be read. */
 enum dora_value {
     DORA_VALUE_NULL = 0,  /* no value: a timer tick */
     DORA_VALUE_BYTES = 1, /* unsigned bytes */
@@ -395,36 +419,41 @@ DORA_API int dora_node_loan(struct dora_node *node, int output, size_t size,
                             const void *metadata, size_t metadata_size,
                             struct dora_loan **ret_loan,
                             struct dora_error *err);
-/* The writable bytes. Not to be written after dora_loan_send. */
+/* The writable bytes, borrowed from the loan. Not to be written after
+ * dora_loan_send. */
 DORA_API void *dora_loan_data(struct dora_loan *loan);
 DORA_API size_t dora_loan_size(const struct dora_loan *loan);
 /* Queues the message on every subscribed input, copying nothing. Blocks only
  * for inputs with `queue_policy: backpressure` that are full, at most
- * `timeout_ns` (-1: for ever). -EALREADY: was sent. -ECANCELED: stop was
- * requested while blocked (the blocking edges go without). -EPIPE: the node has
- * closed. -ETIMEDOUT, -EINTR: nothing further was queued on
- * the blocking edges; call dora_loan_send again to go on where it was left. */
+ * `timeout_ns` (-1: for ever). -EALREADY: it was sent before. -EPIPE: the node
+ * has closed. -ECANCELED: stop was requested while it blocked; the inputs it
+ * waited for go without. -ETIMEDOUT, -EINTR: the same so far; call
+ * dora_loan_send again to go on where it was left. */
 DORA_API int dora_loan_send(struct dora_loan *loan, int64_t timeout_ns,
                             struct dora_error *err);
 /* The node no longer refers to the bytes: unsent they return to its memory,
  * sent they do once all receivers are done. NULL is allowed. */
 DORA_API void dora_loan_drop(struct dora_loan *loan);
 
-/* Copies `size` bytes into a loan and sends it. -ENOENT: no such output. Costs
- * no copy when nobody subscribes. */
+/* Loan, copy and send in one, without a timeout; fails as those do. Copies
+ * nothing when nobody subscribes. */
 DORA_API int dora_node_send(struct dora_node *node, int output,
                             const void *data, size_t size, const void *metadata,
                             size_t metadata_size, struct dora_error *err);
-/* Sends bytes [offset, offset + size) of a received sample on, by reference. */
+/* The same with bytes [offset, offset + size) of a received sample (borrowed):
+ * they are passed on by reference, unless they are a copy already, as small
+ * ones may be. -EINVAL: outside of it. */
 DORA_API int dora_node_forward(struct dora_node *node, int output,
                                struct dora_sample *sample, size_t offset,
                                size_t size, const void *metadata,
                                size_t metadata_size, struct dora_error *err);
 
-/* A line in the node's log. `target` may be NULL. */
+/* A record in the node's log; `text` may have several lines. `target`, the
+ * logger's name, may be NULL. */
 DORA_API void dora_node_log(struct dora_node *node, enum dora_level level,
                             const char *target, const char *text);
 
+/* The node's id in the file. Borrowed from the node. */
 DORA_API const char *dora_node_id(const struct dora_node *node);
 
 /* --- metadata ----------------------------------------------------------- */

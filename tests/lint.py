@@ -179,8 +179,8 @@ def wrong_arrow(path, name):
     if (below.startswith("command/") or top == "examples") and ours and \
             name not in FOR_PROGRAMS:
         return "a program sees " + ", ".join(sorted(FOR_PROGRAMS))
-    if top == "runtime" and "/" in name and floor_of(name) >= floor_of(below):
-        return "%s/ stands below" % below.rpartition("/")[0]
+    if top == "runtime" and floor_of(name) > floor_of(below):
+        return "%s stands below it" % path.rpartition("/")[0]
     if below.startswith("plane/") and name.startswith("graph/") and \
             name not in OF_GRAPH:
         return "memory knows no graph"

@@ -4,27 +4,16 @@
 #include "module.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 #define REQUEST_ID "request_id"
 
-/* A UUID of version 7: 48 bits of milliseconds, the rest random. */
 static PyObject *
 new_id(void)
 {
-    uint64_t now = (uint64_t)dora__clock(CLOCK_REALTIME) / 1000000;
-    unsigned char b[16];
+    char id[37];
 
-    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
-        return PyErr_SetFromErrno(PyExc_OSError);
-    for (int i = 0; i < 6; i++)
-        b[i] = (unsigned char)(now >> (40 - 8 * i));
-    b[6] = (unsigned char)((b[6] & 0x0f) | 0x70);
-    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-    return PyUnicode_FromFormat(
-        "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-        b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10],
-        b[11], b[12], b[13], b[14], b[15]);
+    dora__uuid(id);
+    return PyUnicode_FromString(id);
 }
 
 /* A copy of the dict (or None) with the id. */

@@ -8,6 +8,7 @@
 #include "graph/graph.h"
 #include "host/environment.h"
 #include "host/kind.h"
+#include "host/options.h"
 #include "plane/layout.h"
 #include "plane/segment.h"
 #include "runs.h"
@@ -17,10 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#ifndef DORA_LIBEXEC
-#define DORA_LIBEXEC "/usr/local/libexec/dora-run"
-#endif
 
 extern char **environ;
 
@@ -51,7 +48,7 @@ resolve(const struct dora_attach_options *options, const char *directory,
         .isolation = DORA__ISOLATION_PROCESS,
     };
     struct dora__site site = {
-        .libexec = options->libexec != NULL ? options->libexec : DORA_LIBEXEC,
+        .libexec = dora__libexec(options->libexec),
         .directory = directory,
         .python = options->python,
         .environment = (const char *const *)environ,

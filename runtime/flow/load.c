@@ -7,18 +7,13 @@
 #include "dataflow.h"
 
 #include "host/file.h"
+#include "host/options.h"
 #include "plane/machine.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 
 extern char **environ;
-
-#ifndef DORA_LIBEXEC
-#define DORA_LIBEXEC "/usr/local/libexec/dora-run"
-#endif
 
 /* --- options ------------------------------------------------------------- */
 
@@ -101,21 +96,6 @@ read_grace(struct dora_dataflow *flow)
 
 /* --- building ------------------------------------------------------------ */
 
-/* A UUID of version 7: time in ms, then chance. */
-static void
-make_id(char id[static 37])
-{
-    uint64_t ms = (uint64_t)dora__clock(CLOCK_REALTIME) / 1000000;
-    unsigned char r[10];
-
-    while (getrandom(r, sizeof r, 0) < 0 && errno == EINTR)
-        continue;
-    (void)snprintf(
-        id, 37, "%08x-%04x-7%01x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-        (unsigned)(ms >> 16), (unsigned)(ms & 0xffff), r[0] & 0xf, r[1],
-        (r[2] & 0x3f) | 0x80, r[3], r[4], r[5], r[6], r[7], r[8], r[9]);
-}
-
 static int
 build(struct dora_dataflow *flow, const char *text, size_t size,
       struct dora_error *err)
@@ -162,16 +142,11 @@ make_flow(const struct dora_options *options, char *file, char *directory)
     }
     flow->file = file;
     flow->directory = directory;
-    if (options != NULL)
-        memcpy(&flow->options, options,
-               options->size < sizeof *options ? options->size
-                                               : sizeof *options);
-    if (flow->options.libexec == NULL)
-        flow->options.libexec = DORA_LIBEXEC;
+    flow->options = dora__options_read(options);
     flow->guardian = DORA__GUARDIAN_NONE;
     flow->door = DORA__DOOR_NONE;
     flow->wake_fd = -1;
-    make_id(flow->id);
+    dora__uuid(flow->id);
     read_grace(flow);
     (void)pthread_mutex_init(&flow->lock, NULL);
     (void)pthread_condattr_init(&clock);

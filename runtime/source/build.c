@@ -16,6 +16,7 @@
 #include "host/file.h"
 #include "host/journal.h"
 #include "host/kind.h"
+#include "host/options.h"
 #include "host/tool.h"
 #include "pip.h"
 
@@ -25,10 +26,6 @@
 #include <sys/wait.h>
 
 extern char **environ;
-
-#ifndef DORA_LIBEXEC
-#define DORA_LIBEXEC "/usr/local/libexec/dora-run"
-#endif
 
 struct build {
     const struct dora_options *options;
@@ -407,11 +404,11 @@ int
 dora_build_file(const char *path, const struct dora_options *options,
                 unsigned flags, struct dora_error *err)
 {
-    struct dora_options known = {0};
+    const struct dora_options known = dora__options_read(options);
     const struct dora__graph_context context = {
         .file = path,
         .environment = (const char *const *)environ,
-        .env = options->env,
+        .env = known.env,
     };
     DORA_AUTOFREE char *text = NULL;
     DORA_AUTOFREE char *directory = NULL;
@@ -425,10 +422,6 @@ dora_build_file(const char *path, const struct dora_options *options,
     directory = dora__file_directory(path);
     if (directory == NULL)
         return dora__fail(err, errno, "%s: %s", path, strerror(errno));
-    memcpy(&known, options,
-           options->size < sizeof known ? options->size : sizeof known);
-    if (known.libexec == NULL)
-        known.libexec = DORA_LIBEXEC;
     b.base = directory;
     code = dora__graph_load(text, size, &context, &graph, err);
     if (code < 0)
