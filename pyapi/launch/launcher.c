@@ -44,17 +44,41 @@ has_suffix(const char *text, const char *suffix)
     return size > end && !strcmp(text + size - end, suffix);
 }
 
+static int find_interpreter(const struct dora__graph_node *node,
+                            const struct dora__site *site, char **ret_path,
+                            struct dora_error *err);
+
+/* What pip has installed beside the interpreter that the node would get: an
+ * environment need not be active, nor its programs on PATH. */
+static char *
+find_beside_interpreter(const struct dora__graph_node *node,
+                        const struct dora__site *site)
+{
+    DORA_AUTOFREE char *python = NULL, *program = NULL;
+    char *path;
+
+    if (strchr(node->path, '/') ||
+        find_interpreter(node, site, &python, NULL) < 0)
+        return NULL;
+    program = dora__format("%.*s/%s", (int)(strrchr(python, '/') - python),
+                           python, node->path);
+    if (!program || dora__find_program(program, "/", NULL, &path) < 0)
+        return NULL;
+    return path;
+}
+
 /* The program the node's path means; NULL: none that can be executed. */
 static char *
 find_node_program(const struct dora__graph_node *node,
                   const struct dora__site *site)
 {
     char *path;
+    int result = dora__find_program(node->path, site->directory,
+                                    site->environment, &path);
 
-    if (dora__find_program(node->path, site->directory, site->environment,
-                           &path) < 0)
-        return NULL;
-    return path;
+    if (result == -ENOENT)
+        return find_beside_interpreter(node, site);
+    return result < 0 ? NULL : path;
 }
 
 static bool

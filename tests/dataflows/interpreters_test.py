@@ -167,6 +167,20 @@ class Interpreters(FlowTest):
                 self.assert_chosen(python, venv, "the first line of the script",
                                    path="tool")
 
+    def test_console_script_of_an_environment_that_is_not_active(self):
+        """`pip install` puts it beside the interpreter, which is not on PATH."""
+        for name, keys in (("venv", {"python": "venv"}), (".venv", {})):
+            with self.subTest(name):
+                venv = self.venv(name)
+                python = venv + "/bin/python"
+                self.write(f"{name}/bin/my-tool", f"#!{python}\nimport sys\n"
+                           "from dora import Node\nNode()\n"
+                           "print(sys.executable, sys.prefix, sep='\\n')\n", 0o755)
+                self.assert_chosen(python, venv, "", path="my-tool", **keys)
+                shutil.rmtree(venv)
+        run = self.flow({"a": Node(path="my-tool")}, code=1)
+        self.assertIn("could not find source path `my-tool`", run.err)
+
     def test_first_line_that_leaves_it_open(self):
         venv = self.venv("venv")
         self.write("tool", "#!/usr/bin/env python3\nimport sys\n"
