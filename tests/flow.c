@@ -164,6 +164,18 @@ flow_counts(const struct flow *flow, uint32_t input)
     return counts;
 }
 
+void
+flow_assert_counts(const struct flow *flow)
+{
+    for (uint32_t i = 0; i < flow->plan.input_count; i++) {
+        struct dora__edge_counts c = flow_counts(flow, i);
+
+        assert_int_equal(c.sent, c.delivered + c.dropped + c.queued);
+        assert_true(c.shown + c.lost <= c.delivered);
+        assert_true(c.queued <= flow->inputs[i].bound);
+    }
+}
+
 /* --- events -------------------------------------------------------------- */
 
 void

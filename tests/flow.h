@@ -52,6 +52,8 @@ void flow_close(struct flow *flow, struct dora_node **nodes);
 void flow_end(struct flow *flow);
 
 struct dora__edge_counts flow_counts(const struct flow *flow, uint32_t input);
+/* What holds of every edge at any instant. */
+void flow_assert_counts(const struct flow *flow);
 
 /* Sends and receives a number; what is next must be that, no event at all, or
  * the end of the stream. */

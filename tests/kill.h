@@ -1,5 +1,6 @@
-/* kill.h - what kill_test.c does at each instruction, and the scenarios it does
- * it in (kill_scenarios.c). */
+/* kill.h - what victims do when they are killed (kill_scenarios.c), where
+ * (kill_step.c), beside whom (kill_world.c), and what they and the survivors
+ * say to each other (kill_message.c). */
 #ifndef KILL_H
 #define KILL_H
 
@@ -33,6 +34,7 @@ struct victim {
     struct dora_loan *loan;
     struct dora_event event;
     uint64_t next;
+    int64_t patience; /* how long it waits for survivors that run, in ns */
 };
 
 struct scenario {
@@ -40,7 +42,8 @@ struct scenario {
     uint32_t victim;
     bool unattached; /* the victim attaches in its window */
     bool coarse;     /* a very long window: not every instruction */
-    void (*plan)(struct flow *flow);
+    unsigned flags;  /* of the victim's edges */
+    void (*plan)(struct flow *flow, unsigned flags);
     void (*before)(struct world *w); /* survivors, before the victim begins */
     void (*prepare)(struct victim *v);
     void (*arrange)(struct world *w); /* survivors, before the window */
@@ -57,14 +60,25 @@ enum kind {
 
 extern const struct scenario kill_scenarios[SCENARIOS];
 
-/* Messages are numbered; number and every byte are checked where they are
- * taken. */
+/* Messages are numbered, and the number says all of their bytes. */
 size_t size_of_message(uint64_t number);
 void write_message(unsigned char *bytes, uint64_t number);
+/* How many of the bytes are wrong. */
+size_t read_message(const struct dora_event *event, uint64_t *ret_number);
 /* A loan, written and not yet sent; NULL: there is no room. */
-struct dora_loan *loan_message(struct dora_node *node, uint64_t number,
-                               enum kind kind);
-int send_message(struct dora_node *node, uint64_t number, enum kind kind);
+struct dora_loan *loan_message(struct dora_node *node, int output,
+                               uint64_t number, enum kind kind);
+int send_message(struct dora_node *node, int output, uint64_t number,
+                 enum kind kind, int64_t timeout_ns);
+
+/* Up to its window; then up to `count` instructions: the number done before the
+ * window ended. */
+pid_t start_victim(const struct scenario *scenario, struct victim *v);
+unsigned step_victim(pid_t pid, unsigned count);
+void kill_victim(pid_t pid);
+/* Two processes in turn are quickest on one core. */
+void stay_here(void);
+void go_anywhere(void);
 
 void survivor_sends(struct world *w, uint32_t node, unsigned count);
 /* The next message, if there is one; news are passed over. */

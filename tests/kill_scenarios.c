@@ -15,27 +15,11 @@ plan_pair(struct flow *flow, unsigned flags)
     flow_plan_row(flow, 2, HEAP, 3, flags);
 }
 
+/* One reader that two rings serve, and one that is waited for. */
 static void
-plan_plain(struct flow *flow)
+plan_fan_out(struct flow *flow, unsigned flags)
 {
-    plan_pair(flow, 0);
-}
-
-static void
-plan_two_rings(struct flow *flow)
-{
-    plan_pair(flow, FLOW_TWO_RINGS);
-}
-
-static void
-plan_backpressure(struct flow *flow)
-{
-    plan_pair(flow, FLOW_BACKPRESSURE);
-}
-
-static void
-plan_fan_out(struct flow *flow)
-{
+    (void)flags;
     flow_begin(flow, 3, HEAP);
     flow_output(flow, 0, "out", 64);
     flow_input(flow, 1, "in", 0, 2, FLOW_TWO_RINGS);
@@ -46,7 +30,7 @@ static void
 victim_sends(struct victim *v, unsigned count, enum kind kind)
 {
     for (unsigned i = 0; i < count; i++)
-        if (send_message(v->node, v->next++, kind) < 0)
+        if (send_message(v->node, 0, v->next++, kind, v->patience) < 0)
             _exit(3);
 }
 
@@ -54,14 +38,14 @@ static void
 prepare_full(struct victim *v)
 {
     victim_sends(v, 5, PLAIN);
-    v->loan = loan_message(v->node, v->next, PLAIN);
+    v->loan = loan_message(v->node, 0, v->next, PLAIN);
 }
 
 static void
 prepare_some(struct victim *v)
 {
     victim_sends(v, 2, PLAIN);
-    v->loan = loan_message(v->node, v->next, PLAIN);
+    v->loan = loan_message(v->node, 0, v->next, PLAIN);
 }
 
 static void
@@ -69,14 +53,14 @@ prepare_protected(struct victim *v)
 {
     victim_sends(v, 2, PROTECTED);
     victim_sends(v, 1, PLAIN);
-    v->loan = loan_message(v->node, v->next, PROTECTED);
+    v->loan = loan_message(v->node, 0, v->next, PROTECTED);
 }
 
 static void
 prepare_all_protected(struct victim *v)
 {
     victim_sends(v, 3, PROTECTED);
-    v->loan = loan_message(v->node, v->next, PROTECTED);
+    v->loan = loan_message(v->node, 0, v->next, PROTECTED);
 }
 
 static void
@@ -84,7 +68,7 @@ prepare_flush(struct victim *v)
 {
     victim_sends(v, 1, PROTECTED);
     victim_sends(v, 2, PLAIN);
-    v->loan = loan_message(v->node, v->next, FLUSH);
+    v->loan = loan_message(v->node, 0, v->next, FLUSH);
 }
 
 static void
@@ -119,7 +103,7 @@ window_copy(struct victim *v)
 static void
 window_loan_and_drop(struct victim *v)
 {
-    dora_loan_drop(loan_message(v->node, v->next, PLAIN));
+    dora_loan_drop(loan_message(v->node, 0, v->next, PLAIN));
 }
 
 static void
@@ -260,7 +244,7 @@ prepare_nothing(struct victim *v)
 static void
 prepare_holding(struct victim *v)
 {
-    if (dora_node_next(v->node, 0, &v->event) != 1)
+    if (dora_node_next(v->node, v->patience, &v->event) != 1)
         _exit(3);
 }
 
@@ -310,7 +294,7 @@ after_consumer(struct world *w, bool restarted)
 static void
 after_backpressure_consumer(struct world *w, bool restarted)
 {
-    int r = send_message(w->nodes[0], w->next[0], PLAIN);
+    int r = send_message(w->nodes[0], 0, w->next[0], PLAIN, 0);
 
     assert_true(r == 0 || (restarted && r == -ETIMEDOUT));
     w->next[0] += r == 0;
@@ -322,9 +306,9 @@ after_backpressure_consumer(struct world *w, bool restarted)
 
 /* 0 sends to 1, which forwards to 2. */
 static void
-plan_chain(struct flow *flow)
+plan_chain(struct flow *flow, unsigned flags)
 {
-    flow_plan_row(flow, 3, HEAP, 4, 0);
+    flow_plan_row(flow, 3, HEAP, 4, flags);
 }
 
 static void
@@ -435,7 +419,7 @@ after_joining_producer(struct world *w, bool restarted)
 const struct scenario kill_scenarios[] = {
     {
         .name = "send, oldest dropped",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .prepare = prepare_full,
         .window = window_send,
         .meanwhile = consumer_drains,
@@ -443,7 +427,7 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "send, oldest dropped, reader keeps",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .prepare = prepare_full,
         .window = window_send_and_drop,
         .meanwhile = consumer_holds,
@@ -451,7 +435,7 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "send by copy",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .prepare = prepare_five,
         .window = window_copy,
         .meanwhile = consumer_drains,
@@ -459,7 +443,8 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "send, backpressure",
-        .plan = plan_backpressure,
+        .plan = plan_pair,
+        .flags = FLOW_BACKPRESSURE,
         .prepare = prepare_some,
         .window = window_send_and_drop,
         .meanwhile = consumer_drains,
@@ -467,7 +452,8 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "send, protected displaces ordinary",
-        .plan = plan_two_rings,
+        .plan = plan_pair,
+        .flags = FLOW_TWO_RINGS,
         .prepare = prepare_protected,
         .window = window_send,
         .meanwhile = consumer_drains,
@@ -475,7 +461,8 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "send, protected displaces protected",
-        .plan = plan_two_rings,
+        .plan = plan_pair,
+        .flags = FLOW_TWO_RINGS,
         .prepare = prepare_all_protected,
         .window = window_send,
         .meanwhile = consumer_holds,
@@ -483,7 +470,8 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "send, flush",
-        .plan = plan_two_rings,
+        .plan = plan_pair,
+        .flags = FLOW_TWO_RINGS,
         .prepare = prepare_flush,
         .window = window_send,
         .meanwhile = consumer_drains,
@@ -499,7 +487,7 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "loan and drop",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .prepare = prepare_five,
         .window = window_loan_and_drop,
         .meanwhile = consumer_drains,
@@ -507,7 +495,7 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "close",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .prepare = prepare_some,
         .window = window_close,
         .meanwhile = consumer_drains,
@@ -516,7 +504,7 @@ const struct scenario kill_scenarios[] = {
     {
         .name = "take",
         .victim = 1,
-        .plan = plan_plain,
+        .plan = plan_pair,
         .before = producer_sends_three,
         .prepare = prepare_nothing,
         .window = window_take,
@@ -526,7 +514,8 @@ const struct scenario kill_scenarios[] = {
     {
         .name = "take, two rings",
         .victim = 1,
-        .plan = plan_two_rings,
+        .plan = plan_pair,
+        .flags = FLOW_TWO_RINGS,
         .before = producer_sends_three,
         .prepare = prepare_nothing,
         .window = window_take_and_release,
@@ -536,7 +525,7 @@ const struct scenario kill_scenarios[] = {
     {
         .name = "release",
         .victim = 1,
-        .plan = plan_plain,
+        .plan = plan_pair,
         .before = producer_sends_three,
         .prepare = prepare_holding,
         .window = window_release,
@@ -546,7 +535,8 @@ const struct scenario kill_scenarios[] = {
     {
         .name = "take, backpressure",
         .victim = 1,
-        .plan = plan_backpressure,
+        .plan = plan_pair,
+        .flags = FLOW_BACKPRESSURE,
         .before = producer_sends_three,
         .prepare = prepare_nothing,
         .window = window_take_and_release,
@@ -572,7 +562,7 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "attach and join",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .unattached = true,
         .coarse = true,
         .window = window_join,
@@ -580,7 +570,7 @@ const struct scenario kill_scenarios[] = {
     },
     {
         .name = "detach",
-        .plan = plan_plain,
+        .plan = plan_pair,
         .prepare = prepare_some,
         .window = window_leave,
         .meanwhile = consumer_drains,

@@ -4,13 +4,12 @@
  *     kill_test all [NAME]   at every one (half an hour), or of one scenario;
  *                            of a very long one, at each that others can see
  *
- * The victim is a process of its own that attaches a node, prepares, stops
- * itself (the window begins), does one thing and stops itself again (the window
- * ends). It is single-stepped k instructions into the window and killed; in
- * half of the runs the survivors act while it hangs there. Then the host deals
- * with the death, with and without a restart, and everything is looked at: the
- * bytes and the order of what arrives, the counters of every edge, and that
- * every block comes back. */
+ * The victim is single-stepped k instructions into its window (kill_step.c) and
+ * killed; in half of the runs the survivors act while it hangs there. Then the
+ * host deals with the death, with and without a restart, and everything is
+ * looked at: the bytes and the order of what arrives, the counters of every
+ * edge, and that every block comes back. All but the victim stands still or
+ * does what it is told; what others do at any time is kill_running_test.c's. */
 #include "kill.h"
 
 #include <setjmp.h>
@@ -19,153 +18,11 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 
 enum { SAMPLES = 7 }; /* kills of a scenario in the short form */
 
-/* --- messages ------------------------------------------------------------- */
-
-size_t
-size_of_message(uint64_t number)
-{
-    return 8 + number * 37 % 300;
-}
-
-void
-write_message(unsigned char *bytes, uint64_t number)
-{
-    memcpy(bytes, &number, sizeof number);
-    for (size_t i = 8; i < size_of_message(number); i++)
-        bytes[i] = (unsigned char)(number * 31 + i);
-}
-
-static uint64_t
-read_message(const struct dora_event *event)
-{
-    const unsigned char *bytes = event->data;
-    uint64_t number;
-
-    assert_true(event->data_size >= sizeof number);
-    memcpy(&number, bytes, sizeof number);
-    assert_int_equal(event->data_size, size_of_message(number));
-    for (size_t i = 8; i < event->data_size; i++)
-        assert_int_equal(bytes[i], (unsigned char)(number * 31 + i));
-    return number;
-}
-
-static void
-make_metadata(struct dora_metadata *metadata, enum kind kind)
-{
-    *metadata = (struct dora_metadata){.bytes = NULL};
-    if (kind == PROTECTED)
-        (void)dora_metadata_string(metadata, "request_id", 10, "1", 1);
-    if (kind == FLUSH)
-        (void)dora_metadata_bool(metadata, "flush", 5, true);
-}
-
-struct dora_loan *
-loan_message(struct dora_node *node, uint64_t number, enum kind kind)
-{
-    struct dora_metadata metadata;
-    struct dora_loan *loan;
-
-    make_metadata(&metadata, kind);
-    if (dora_node_loan(node, 0, size_of_message(number), metadata.bytes,
-                       metadata.size, &loan, NULL) < 0)
-        return NULL;
-    write_message(dora_loan_data(loan), number);
-    dora_metadata_fini(&metadata);
-    return loan;
-}
-
-int
-send_message(struct dora_node *node, uint64_t number, enum kind kind)
-{
-    struct dora_loan *loan = loan_message(node, number, kind);
-    int r;
-
-    if (!loan)
-        return -ENOMEM;
-    r = dora_loan_send(loan, 0, NULL);
-    dora_loan_drop(loan);
-    return r;
-}
-
-/* --- survivors ------------------------------------------------------------ */
-
-void
-survivor_sends(struct world *w, uint32_t node, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        assert_int_equal(send_message(w->nodes[node], w->next[node]++, PLAIN),
-                         0);
-}
-
-bool
-survivor_takes(struct world *w, uint32_t node, struct dora_event *event)
-{
-    uint64_t number;
-    int r;
-
-    do {
-        r = dora_node_next(w->nodes[node], 0, event);
-        if (r != 1)
-            return false;
-    } while (event->type != DORA_EVENT_INPUT);
-    number = read_message(event);
-    if (!w->seen[node]++)
-        w->first[node] = number;
-    else
-        assert_true(number > w->last[node]);
-    w->last[node] = number;
-    return true;
-}
-
-void
-survivor_drains(struct world *w, uint32_t node)
-{
-    struct dora_event event;
-
-    while (survivor_takes(w, node, &event))
-        dora_sample_unref(event.sample);
-}
-
-void
-survivor_holds(struct world *w, uint32_t node)
-{
-    while (w->held_count < HELD &&
-           survivor_takes(w, node, &w->held_events[w->held_count])) {
-        w->held[w->held_count] = w->held_events[w->held_count].sample;
-        w->held_count++;
-    }
-}
-
-void
-survivors_let_go(struct world *w)
-{
-    while (w->held_count) {
-        (void)read_message(&w->held_events[--w->held_count]);
-        dora_sample_unref(w->held[w->held_count]);
-    }
-}
-
 /* --- what holds whatever happened ----------------------------------------- */
-
-static void
-check_counts(struct world *w)
-{
-    for (uint32_t i = 0; i < w->flow.plan.input_count; i++) {
-        struct dora__edge_counts c = flow_counts(&w->flow, i);
-
-        assert_int_equal(c.sent, c.delivered + c.dropped + c.queued);
-        assert_true(c.shown + c.lost <= c.delivered);
-        assert_true(c.queued <= w->flow.inputs[i].bound);
-    }
-}
 
 static void
 check_nobody_holds(struct world *w)
@@ -206,89 +63,19 @@ check_whole_heap(struct dora_node *node)
 static void
 check_rest(struct world *w)
 {
-    check_counts(w);
+    flow_assert_counts(&w->flow);
     survivors_let_go(w);
     for (uint32_t i = 0; i < NODES; i++)
         if (w->nodes[i] && i < w->flow.plan.node_count)
             survivor_drains(w, i);
-    check_counts(w);
+    flow_assert_counts(&w->flow);
     check_nobody_holds(w);
     for (uint32_t i = 0; i < NODES; i++)
         if (w->nodes[i])
             check_whole_heap(w->nodes[i]);
 }
 
-/* --- the stepping --------------------------------------------------------- */
-
-static void
-expect_stop(pid_t pid, int signal)
-{
-    int status;
-
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSTOPPED(status));
-    assert_int_equal(WSTOPSIG(status), signal);
-}
-
-static void
-be_victim(struct world *w)
-{
-    struct victim v = {
-        .flow = &w->flow, .number = w->scenario->victim, .next = 1};
-
-    (void)alarm(60);
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-        _exit(1);
-    if (!w->scenario->unattached) {
-        v.node = flow_attach(&w->flow, w->scenario->victim);
-        if (dora__node_join(v.node, 0, NULL) < 0)
-            _exit(2);
-        w->scenario->prepare(&v);
-    }
-    (void)raise(SIGSTOP);
-    w->scenario->window(&v);
-    (void)raise(SIGSTOP);
-    _exit(0);
-}
-
-static pid_t
-start_victim(struct world *w)
-{
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0)
-        be_victim(w);
-    expect_stop(pid, SIGSTOP);
-    return pid;
-}
-
-/* Up to `count` instructions; the number done before the window ended. */
-static unsigned
-step(pid_t pid, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        int status;
-
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSTOPPED(status));
-        if (WSTOPSIG(status) == SIGSTOP)
-            return i;
-        assert_int_equal(WSTOPSIG(status), SIGTRAP);
-    }
-    return count;
-}
-
-static void
-kill_victim(pid_t pid)
-{
-    int status;
-
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-}
+/* --- a kill --- */
 
 static void
 open_world(struct world *w, const struct scenario *scenario)
@@ -296,7 +83,7 @@ open_world(struct world *w, const struct scenario *scenario)
     *w = (struct world){.scenario = scenario};
     for (uint32_t i = 0; i < NODES; i++)
         w->next[i] = 1;
-    scenario->plan(&w->flow);
+    scenario->plan(&w->flow, scenario->flags);
     flow_make(&w->flow);
     for (uint32_t i = 0; i < w->flow.plan.node_count; i++)
         if (i != scenario->victim)
@@ -315,21 +102,16 @@ close_world(struct world *w)
     flow_close(&w->flow, w->nodes);
 }
 
-/* From each kill to the return of all that the victim held, in ns. */
-static struct {
-    int64_t *ns;
-    size_t count, capacity;
-} returns;
-
-static void
-note_return(int64_t ns)
+static pid_t
+begin(struct world *w)
 {
-    if (returns.count == returns.capacity) {
-        returns.capacity = returns.capacity * 2 + 1024;
-        returns.ns = realloc(returns.ns, returns.capacity * sizeof *returns.ns);
-        assert_non_null(returns.ns);
-    }
-    returns.ns[returns.count++] = ns;
+    struct victim v = {
+        .flow = &w->flow, .number = w->scenario->victim, .next = 1};
+    pid_t pid = start_victim(w->scenario, &v);
+
+    if (w->scenario->arrange)
+        w->scenario->arrange(w);
+    return pid;
 }
 
 struct run {
@@ -344,25 +126,20 @@ kill_once(const struct scenario *scenario, struct run run)
 {
     struct world w;
     unsigned stepped;
-    int64_t begun;
     pid_t pid;
 
     open_world(&w, scenario);
-    pid = start_victim(&w);
-    if (scenario->arrange)
-        scenario->arrange(&w);
-    stepped = step(pid, run.k);
+    pid = begin(&w);
+    stepped = step_victim(pid, run.k);
     if (run.meanwhile && scenario->meanwhile)
         scenario->meanwhile(&w);
-    check_counts(&w);
-    begun = dora__now();
+    flow_assert_counts(&w.flow);
     kill_victim(pid);
     assert_int_equal(dora__plane_node_died(&w.flow.plane, scenario->victim,
                                            run.restart,
                                            run.restart ? NULL : "killed"),
                      0);
-    note_return(dora__now() - begun);
-    check_counts(&w);
+    flow_assert_counts(&w.flow);
     if (run.restart) {
         w.nodes[scenario->victim] = flow_attach(&w.flow, scenario->victim);
         assert_int_equal(dora__node_join(w.nodes[scenario->victim], 0, NULL),
@@ -404,15 +181,13 @@ choose_changes(const struct scenario *scenario, struct places *places)
     size = w.flow.plane.control_size;
     before = malloc(size);
     assert_non_null(before);
-    pid = start_victim(&w);
-    if (scenario->arrange)
-        scenario->arrange(&w);
+    pid = begin(&w);
     for (unsigned k = 0; k <= places->size; k++) {
         if (k == 0 || memcmp(before, w.flow.plane.control, size) != 0) {
             memcpy(before, w.flow.plane.control, size);
             places->chosen[k] = true;
         }
-        (void)step(pid, 1);
+        (void)step_victim(pid, 1);
     }
     kill_victim(pid);
     assert_int_equal(
@@ -478,57 +253,10 @@ test_kill(void **state)
     kill_everywhere(*state);
 }
 
-static int
-by_size(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static double
-milliseconds(size_t part, size_t of)
-{
-    return (double)returns.ns[(returns.count - 1) * part / of] / 1e6;
-}
-
-/* What is lost, wrong or taken back from the living fails a scenario. */
-static void
-print_figures(int failed)
-{
-    if (returns.count == 0)
-        return;
-    qsort(returns.ns, returns.count, sizeof *returns.ns, by_size);
-    (void)printf("%zu kills in C: blocks back after %.2f ms (p50), %.2f ms "
-                 "(p99), %.2f ms (most); ",
-                 returns.count, milliseconds(50, 100), milliseconds(99, 100),
-                 milliseconds(1, 1));
-    if (failed == 0)
-        (void)printf("0 lost, 0 wrong, 0 false reclaims\n");
-    else
-        (void)printf("%d scenarios FAILED\n", failed);
-    free(returns.ns);
-}
-
-/* Two processes in turn are quickest on one core. */
-static void
-stay_here(void)
-{
-    cpu_set_t here;
-    int cpu = sched_getcpu();
-
-    if (cpu < 0)
-        return;
-    CPU_ZERO(&here);
-    CPU_SET((unsigned)cpu, &here);
-    (void)sched_setaffinity(0, sizeof here, &here);
-}
-
 int
 main(int argc, char **argv)
 {
     struct CMUnitTest tests[SCENARIOS];
-    int failed;
 
     kill_all = argc > 1 && strcmp(argv[1], "all") == 0;
     if (argc > 2)
@@ -542,7 +270,5 @@ main(int argc, char **argv)
             .test_func = test_kill,
             .initial_state = (void *)(uintptr_t)&kill_scenarios[i],
         };
-    failed = cmocka_run_group_tests_name("kill", tests, NULL, NULL);
-    print_figures(failed);
-    return failed;
+    return cmocka_run_group_tests_name("kill", tests, NULL, NULL);
 }

@@ -1,15 +1,15 @@
 """A node is killed again and again, at any moment, beside others that are not:
 what it held comes back at once, and nobody else sees anything of it.
 
-The long form does so 500 times, and prints what it took."""
+The long form is a part of `ninja kill`: tests/kill.py."""
 
+import json
 import os
 import signal
 import threading
-import time
 import unittest
 
-from harness import FlowTest, Node, either, has_long_form, settings
+from harness import FlowTest, Node, settings
 
 #: Fills 0.5 MB at a time, of which there is room for 25. The victim holds ten;
 #: as long as it does, FREE more cannot be had, and when it does not they can,
@@ -53,18 +53,26 @@ PRODUCER = """
             time.sleep(0.0002)
         times.append(time.perf_counter() - begun)
         killed.add(pid)
-    while True:     # little ones take the places of all; then nothing is lost
-        node.send_output("x", b"end", {"n": 0})
+        print("killed", len(times), flush=True)
+
+    def can_have(size):
         try:
-            sample = node.send_output_raw("x", 11_900_000)
-            break
+            return node.send_output_raw("x", size) is not None
         except RuntimeError:
-            node.next(timeout=0.01)
-    del sample
+            return False
+
+    # Little ones take the places of all; then nothing is lost.
+    whole, until = 11_900_000, time.monotonic() + 20
+    while not can_have(whole) and time.monotonic() < until:
+        node.send_output("x", b"end", {"n": 0})
+        node.next(timeout=0.01)
+    room = next(size for size in range(whole, -1, -50_000) if can_have(size))
     times.sort()
-    print(json.dumps([len(times)] + [
-        round(times[int(len(times) * part)] * 1000, 2) for part in (0.5, 0.99)
-    ] + [round(times[-1] * 1000, 2), early]))
+    figures = {"kills": len(times), "max_ms": times[-1] * 1000,
+               "leaked": whole - room, "early": early}
+    for part in (50, 99):
+        figures[f"p{part}_ms"] = times[(len(times) - 1) * part // 100] * 1000
+    print(json.dumps(figures))
 """
 VICTIM = """
     import collections, os
@@ -77,9 +85,10 @@ VICTIM = """
             node.send_output("y", event["value"], event["metadata"])
             node.send_output("ack", b"%d %d" % (os.getpid(), len(held)))
 """
-#: Keeps one value until the next comes, and looks at both ends of its time.
+#: Keeps one value until the next comes, and looks at both ends of its time;
+#: tells how many bytes were wrong, and whether there were any.
 CHECKER = """
-    import os
+    import operator, os
     from dora import Node
     print(os.getpid(), flush=True)
     wrong = count = 0
@@ -88,10 +97,11 @@ CHECKER = """
     def check(kept):
         if kept is None:
             return 0
-        n, value = kept
-        if n == 0:
-            return bytes(value) != b"end"
-        return len(value) != 500_000 or bytes(value) != bytes([n % 256]) * 500_000
+        n, value = kept[0], bytes(kept[1])
+        right = bytes([n % 256]) * 500_000 if n else b"end"
+        if value == right:
+            return 0
+        return sum(map(operator.ne, value, right)) + abs(len(value) - len(right))
 
     for event in Node():
         if event["type"] == "INPUT":
@@ -104,10 +114,8 @@ CHECKER = """
 
 
 class Kills(FlowTest):
-    @has_long_form
-    def test_survivors_see_nothing_of_it(self):
-        """T14, T20, with one of the survivors stopped in between."""
-        kills, pause = either((12, 1), (500, 10))
+    def kill(self, kills, pause, tell=None, timeout=120):
+        """The figures; one of the three readers is stopped for `pause` s."""
         running = self.start({
             "producer": Node(PRODUCER, outputs=["x"], heap_limit="12MB", args=str(kills),
                              inputs={"ack": {"source": "victim/ack", "queue_size": 1}}),
@@ -118,7 +126,7 @@ class Kills(FlowTest):
             "forwarded": Node(CHECKER, inputs={"y": {"source": "victim/y", "queue_size": 1}}),
             "stopped": Node(CHECKER, isolation="process",
                             inputs={"x": {"source": "producer/x", "queue_size": 1}}),
-        }, timeout=either(120, 590))
+        }, timeout=timeout)
         running.expect("stopped: ")
         words = (running.text["out"] + running.text["err"]).split()
         stopped = int(words[words.index("stopped:") + 1])
@@ -126,27 +134,32 @@ class Kills(FlowTest):
         os.kill(stopped, signal.SIGSTOP)
         timer = threading.Timer(pause, os.kill, (stopped, signal.SIGCONT))
         timer.start()
+        for count in range(20, kills + 1, 20) if tell else ():
+            running.expect("killed ", count)
+            tell(count)
         run = self.ended(running, None)
         timer.cancel()
-        count, half, most, worst, early = run.values("producer")[-1]
-        wrong = {node: int(run.lines(node)[-1].split()[0])
-                 for node in ("direct", "forwarded", "stopped")}
-        lost = sum(edge["sent"] - edge["delivered"] - edge["dropped"] - edge["queued"]
-                   for edge in run.report["edges"])
-        if settings.long:
-            # What is taken from a node that lives but does not run is wrong when
-            # that looks at it.
-            print(f"{count} kills of a Python node beside a producer and three "
-                  f"readers, one stopped for {pause} s: blocks back after {half} ms "
-                  f"(p50), {most} ms (p99), {worst} ms (most); {lost} lost, "
-                  f"{wrong['direct'] + wrong['forwarded']} wrong, "
-                  f"{wrong['stopped']} false reclaims", flush=True)
-        self.assertEqual((count, early), (kills, 0), run)
-        for node in wrong:
-            self.assertEqual(run.lines(node)[-1], "0 True", f"{node}\n{run}")
-        self.assertEqual(lost, 0, run)
+        figures = json.loads(run.lines("producer")[-1])
+        wrong = {}
+        for node in ("direct", "forwarded", "stopped"):
+            text, any = run.lines(node)[-1].split()
+            self.assertEqual(any, "True", f"{node}\n{run}")
+            wrong[node] = int(text)
+        # What is taken from a node that lives but does not run is wrong when
+        # that looks at it.
+        figures["false_reclaims"] = wrong.pop("stopped")
+        figures["wrong"] = sum(wrong.values())
+        self.assertEqual(figures.pop("early"), 0, run)
         self.assert_accounted(run)
-        self.assertLess(half, 50 * settings.patience, run)
+        return figures
+
+    def test_survivors_see_nothing_of_it(self):
+        """T14, T20, with one of the survivors stopped in between."""
+        figures = self.kill(12, 1)
+        self.assertEqual(figures["kills"], 12)
+        for name in ("leaked", "wrong", "false_reclaims"):
+            self.assertEqual(figures[name], 0, name)
+        self.assertLess(figures["p50_ms"], 50 * settings.patience)
 
 
 if __name__ == "__main__":
