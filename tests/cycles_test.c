@@ -1,5 +1,6 @@
 /* cycles_test.c - a thousand dataflows of eight nodes, one after the other:
- * every edge delivers in every one, and the last leaves what the tenth left.
+ * every edge delivers in every one, and the last leaves what the tenth left
+ * (T61). For Python nodes there is python_cycles.c.
  *
  *     cycles_test [LIBEXEC [CYCLES]]
  *

@@ -1,11 +1,11 @@
-"""Many interpreters inside one dora-run: side by side, and one after another."""
+"""Many interpreters inside one dora-run, side by side; one after another they
+are in cycles_test.py."""
 
 import os
-import subprocess
 import time
 import unittest
 
-from harness import FlowTest, Node, either, has_long_form, settings
+from harness import FlowTest, Node, either, settings
 
 #: Works for a while of its own processor time once both are there, then prints
 #: how much of it there was in which time.
@@ -20,29 +20,6 @@ BUSY = """
         sum(range(1000))
     print(json.dumps([begun, time.monotonic(), time.thread_time() - used]))
 """
-
-#: What an interpreter costs that nobody uses: made and ended again and again, in
-#: a process of its own.
-BARE = """
-import sys, _interpreters
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4
-config = _interpreters.new_config("isolated", allow_daemon_threads=True)
-step, samples = int(sys.argv[1]) // 10, []
-for number in range(11 * step):
-    one = _interpreters.create(config)
-    _interpreters.destroy(one)
-    if number % step == step - 1:
-        samples.append(resident())
-print(*samples[1:])
-"""
-
-
-def slope(samples, cycles):
-    """KB per cycle."""
-    return (samples[-1] - samples[0]) / (len(samples) - 1) / (cycles // 10)
-
 
 def spare_cores(seconds):
     """How many cores nobody uses."""
@@ -124,36 +101,6 @@ class AtOnce(ManyTest):
         if max(spares) < 1:
             self.skipTest(f"others use the cores: {min(times):.2f} s")
         self.assertLess(min(times), 0.2)
-
-
-class AgainAndAgain(ManyTest):
-    @has_long_form
-    def test_nothing_stays(self):
-        """Interpreters come and go in one process: descriptors and threads are
-        as many as before, and memory grows by no more than that Python loses
-        with an interpreter in which nothing has run."""
-        cycles = either(40, 1000)
-        self.write("node.py", "from dora import Node\nNode()\n")
-        built = os.path.dirname(settings.dora_run)
-        lines = self.output(os.path.join(built, "dev", "inhost_cycles"), built,
-                            settings.python, cycles)
-        counts = {line.split()[0]: [int(word) for word in line.split()[1:]]
-                  for line in lines}
-        for name in ("descriptors", "threads"):
-            self.assertLessEqual(max(counts[name]), counts[name][0], counts)
-        bare = self.output(settings.python, "-c", BARE, cycles)[-1]
-        lost = slope([int(word) for word in bare.split()], cycles)
-        ours = slope(counts["memory"], cycles)
-        noise = either(100, 10)  # the C library keeps some, by chance
-        self.assertLess(ours, lost + noise, "KB are lost by a node")
-
-    def output(self, *command):
-        done = subprocess.run(
-            [str(word) for word in command], cwd=self.directory,
-            env=self.environment(), capture_output=True, text=True,
-            timeout=either(120, 1200) * settings.patience)
-        self.assertEqual(done.returncode, 0, done)
-        return done.stdout.splitlines()
 
 
 if __name__ == "__main__":
