@@ -1,5 +1,7 @@
-"""Nodes that are started by hand, `path: dynamic`, while the dataflow runs."""
+"""Nodes that are started by hand, `path: dynamic`, while the dataflow runs: T64
+and more."""
 
+import concurrent.futures
 import os
 import signal
 import time
@@ -171,6 +173,7 @@ class Joining(DynamicTest):
 
 class Refusals(DynamicTest):
     def test_a_second_one_is_told_who_is_there(self):
+        """T64."""
         running = self.begin({"counter": COUNTER, "hand": Node(
             path="dynamic", inputs={"n": "counter/n"})})
         hand = self.attach(ECHO)
@@ -182,7 +185,25 @@ class Refusals(DynamicTest):
         self.stop(running)
         self.assertEqual(hand.finish().code, 0)
 
+    def test_of_several_at_once_one_is_taken(self):
+        """T64: and the others are told which."""
+        running = self.begin({"hand": Node(path="dynamic")})
+        hands = [self.attach(ECHO) for _ in range(3)]
+        with concurrent.futures.ThreadPoolExecutor(len(hands)) as pool:
+            runs = [pool.submit(hand.finish) for hand in hands]
+            ended = concurrent.futures.as_completed(runs)
+            refused = [next(ended).result() for _ in hands[1:]]
+            taken = next(i for i, run in enumerate(runs) if not run.done())
+            hands[taken].expect("joined 0")
+            self.stop(running)
+        self.assertEqual(runs[taken].result().code, 0)
+        for run in refused:
+            self.assertEqual(run.code, 1, run)
+            self.assertIn("attached already", run.err)
+            self.assertIn(f"process {hands[taken].pid}", run.err)
+
     def test_while_stopping(self):
+        """T64."""
         running = self.begin({
             "slow": Node("""
                 from probe import hear
@@ -352,6 +373,7 @@ class Leaving(DynamicTest):
 
 class HostGone(DynamicTest):
     def test_killed_while_it_waits(self):
+        """T64: the stream ends within 0.2 s."""
         running = self.begin({
             "counter": Node("from dora import Node\nfor e in Node(): pass",
                             outputs=["n"]),
