@@ -97,8 +97,14 @@ dora__py_timeout(PyObject *value)
     if (value == NULL || value == Py_None)
         return -1;
     seconds = PyFloat_AsDouble(value);
-    if (seconds == -1.0 && PyErr_Occurred())
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError,
+                         "timeout must be a number of seconds or None, not "
+                         "%.100s",
+                         dora__py_type_name(Py_TYPE(value)));
         return -2;
+    }
     if (!isfinite(seconds) || seconds < 0) {
         PyErr_Format(PyExc_ValueError,
                      "timeout must be a finite number of seconds and not "

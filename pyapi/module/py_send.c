@@ -139,6 +139,14 @@ payload_fini(struct dora__py_payload *payload)
 static int
 refuse_data(PyObject *data)
 {
+    if (PyUnicode_Check(data) || PyList_Check(data)) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "invalid data type: %s; send an Arrow array, %s, or bytes",
+                     PyUnicode_Check(data) ? "str" : "list",
+                     PyUnicode_Check(data) ? "pa.array([text])"
+                                           : "pa.array(items)");
+        return -1;
+    }
     PyErr_Format(PyExc_RuntimeError,
                  "invalid data type: %.100s; accepted are bytes, contiguous "
                  "buffers (bytearray, memoryview, NumPy arrays: sent as their "

@@ -349,6 +349,35 @@ parse_logs(const char **words, struct command *command, struct dora_error *err)
     return 0;
 }
 
+/* Commands of dora that are none here, and what to do instead. */
+static const char *
+instead_of(const char *word)
+{
+    static const struct {
+        const char *word, *instead;
+    } known[] = {
+        {"start", "`dora-run FILE` runs a dataflow until it ends"},
+        {"up", "nothing has to be up; `dora-run FILE` runs a dataflow"},
+        {"down", "nothing is up when no dataflow runs"},
+        {"destroy", "nothing is up when no dataflow runs"},
+        {"stop", "Ctrl-C, or a signal, stops a dataflow"},
+        {"validate", "`dora-run check FILE` does that"},
+    };
+
+    for (size_t i = 0; i < DORA_COUNT(known); i++)
+        if (!strcmp(word, known[i].word))
+            return known[i].instead;
+    return NULL;
+}
+
+static bool
+is_python_script(const char *file)
+{
+    size_t size = strlen(file);
+
+    return size > 3 && !strcmp(file + size - 3, ".py");
+}
+
 static int
 parse_words(const char **words, struct command *command, struct dora_error *err)
 {
@@ -374,7 +403,15 @@ parse_words(const char **words, struct command *command, struct dora_error *err)
         }
     if (!first || !words[at])
         return dora__fail(err, EINVAL, "no dataflow file given; see --help");
+    if (!at && instead_of(first))
+        return dora__fail(err, EINVAL, "no command `%s`: %s", first,
+                          instead_of(first));
     command->file = words[at];
+    if (is_python_script(command->file))
+        return dora__fail(err, EINVAL,
+                          "`%s` is a script: give the dataflow, a YAML file in "
+                          "which it is the `path` of a node",
+                          command->file);
     if (!words[at + 1])
         return 0;
     meant = at ? NULL : meant_by(first, verbs);

@@ -94,6 +94,13 @@ is_root_cause(const struct dora_node_stats *stats)
 
 /* --- the failure block ---------------------------------------------------- */
 
+/* Most often it is there, for another interpreter. */
+static bool
+lacks_module(const char *tail)
+{
+    return strstr(tail, "\n    ModuleNotFoundError: No module named ") != NULL;
+}
+
 static void
 print_culprit(const struct dora_node_stats *stats, const struct words *words,
               struct dora__text *out)
@@ -109,6 +116,11 @@ print_culprit(const struct dora_node_stats *stats, const struct words *words,
     if (words_tail(words, stats->id, &tail) && !tail.failed) {
         dora__text_puts(out, " with stderr output:\n");
         dora__text_add(out, tail.text, tail.size);
+        if (stats->interpreter && lacks_module(tail.text))
+            dora__text_printf(out,
+                              "It ran on %s: install the module for that, or "
+                              "name another with `python:`.\n",
+                              stats->interpreter);
     } else {
         dora__text_puts(out, "\n");
     }

@@ -4,6 +4,24 @@ from harness import FlowTest, Node, TEXT_SINK
 
 
 class Outputs(FlowTest):
+    def test_first_mistakes_are_told_what_to_do(self):
+        run = self.flow({"node": Node("""
+            from dora import Node
+            node = Node()
+            for call in (lambda: node.send_output("x", "text"),
+                         lambda: node.send_output("x", [1, 2]),
+                         lambda: node.next("soon")):
+                try:
+                    call()
+                except (RuntimeError, TypeError) as error:
+                    print(error)
+        """, outputs=["x"])})
+        self.assertEqual(run.lines("node"), [
+            "invalid data type: str; send an Arrow array, pa.array([text]), or bytes",
+            "invalid data type: list; send an Arrow array, pa.array(items), or bytes",
+            "timeout must be a number of seconds or None, not str",
+        ])
+
     def test_undeclared_outputs(self):
         """T11, c9: one warning, then silence; send_output_raw raises."""
         run = self.flow({

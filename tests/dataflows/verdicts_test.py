@@ -1,6 +1,6 @@
 """How each end of a node counts, and what is said of it."""
 
-from harness import FlowTest, Node
+from harness import FlowTest, Node, settings
 
 
 class Verdicts(FlowTest):
@@ -52,6 +52,14 @@ class Verdicts(FlowTest):
         self.assertIn("Traceback", tail)
         self.assertIn("ValueError: the reason", tail)
         self.assertNotIn("noise 5\n", tail)
+
+    def test_a_missing_module_names_the_interpreter(self):
+        run = self.flow({"node": Node("import not_there")}, code=1)
+        self.assertRegex(run.err, r"No module named 'not_there'\nIt ran on Python "
+                         + r"\.".join(map(str, settings.version[:2])) + r".* \(/.*\): install")
+        self.fresh()
+        run = self.flow({"node": Node("import os.not_there")}, code=1)
+        self.assertIn("No module named 'os.not_there'", run.err)
 
     def test_failure_during_a_stop_is_a_failure(self):
         running = self.start({"node": Node("""
