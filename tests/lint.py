@@ -50,7 +50,8 @@ FLOORS = ("graph", "plane", "node", "guardian", "host", "source", "flow",
 # Memory knows no graphs, but what is to be made.
 OF_GRAPH = ("graph/plan.h",)
 # What pyapi/ may see of runtime/.
-FOR_PYTHON = {"dora.h", "base.h", "node/arrow.h", "node/node.h", "host/kind.h"}
+FOR_PYTHON = {"dora.h", "base.h", "node/arrow.h", "node/node.h",
+              "host/file.h", "host/kind.h"}
 # What dora-run and examples/ see of the library.
 FOR_PROGRAMS = {"dora.h", "base.h", "nearest.h", "logline.h"}
 

@@ -29,6 +29,16 @@ int dora__python_table_load(const char *libexec,
                             struct dora__python_table *ret_table,
                             struct dora_error *err);
 void dora__python_table_fini(struct dora__python_table *table);
+/* The build whose interpreter is the file at `path`, whatever its name. NULL:
+ * it is of none. */
+const struct dora__python_build *
+dora__python_build_of(const struct dora__python_table *table, const char *path);
+/* The same by the pyvenv.cfg of the environment it is a copy in. Where that
+ * names an interpreter which is there, it decides, though it may be of no
+ * build. -ENOENT: it is in none, or that says nothing. */
+DORA_MUST_CHECK
+int dora__pyvenv_build(const struct dora__python_table *table, const char *path,
+                       const struct dora__python_build **ret_build);
 
 /* Whether that is the version of a Python without the lock that others have. */
 static inline bool
@@ -71,6 +81,9 @@ void dora__python_fini(struct dora__python *python);
 DORA_MUST_CHECK
 int dora__python_shebang(const char *path, char **ret_interpreter);
 
+/* Whether a program is called like a Python: "python", "python3.12". */
+bool dora__python_named(const char *path);
+
 /* What an interpreter says of itself: new strings. */
 struct dora__python_answer {
     char *executable, *base, *version;
@@ -102,8 +115,5 @@ DORA_MUST_CHECK
 int dora__pyenv_program(const char *path,
                         const struct dora__python_place *place,
                         char **ret_program);
-
-/* Whether a program is called like a Python: "python", "python3.12". */
-bool dora__python_named(const char *path);
 
 #endif

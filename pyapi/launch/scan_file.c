@@ -8,11 +8,11 @@
  *      understood. */
 #include "scan_file.h"
 
+#include "host/file.h"
 #include "modules.h"
 #include "scan_beside.h"
 #include "source.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -410,33 +410,16 @@ read_statements(struct reader *r)
 /* --- the file ---------------------------------------------------------------
  */
 
-/* New text. -EIO: it cannot be read. */
+/* New text. -ENOENT: it cannot be read. */
 static int
 read_text(const char *path, char **ret_text, size_t *ret_size)
 {
-    DORA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    DORA_AUTOFREE char *text = NULL;
     struct stat status;
-    size_t size = 0;
-    ssize_t got = 1;
 
-    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
+    if (stat(path, &status) < 0 || !S_ISREG(status.st_mode) ||
         status.st_size > MAX_FILE)
-        return -EIO;
-    text = malloc((size_t)status.st_size + 1);
-    if (text == NULL)
-        return -ENOMEM;
-    while (size < (size_t)status.st_size && got != 0) {
-        got = read(fd, text + size, (size_t)status.st_size - size);
-        if (got < 0 && errno != EINTR)
-            return -EIO;
-        size += got > 0 ? (size_t)got : 0;
-    }
-    text[size] = '\0';
-    *ret_text = text;
-    *ret_size = size;
-    text = NULL;
-    return 0;
+        return -ENOENT;
+    return dora__file_text(path, (size_t)status.st_size, ret_text, ret_size);
 }
 
 /* Whether the file says, in its first two lines, that its bytes mean something

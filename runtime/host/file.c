@@ -25,29 +25,51 @@ dora__file_directory(const char *file)
     return name == NULL ? NULL : dora__directory_absolute(name);
 }
 
-int
-dora__file_read(const char *path, char **ret_text, size_t *ret_size,
-                struct dora_error *err)
+/* What is read of `fd`, at most `limit` bytes. -errno. */
+static int
+read_text(int fd, size_t limit, char **ret_text, size_t *ret_size)
 {
-    DORA_AUTOFREE char *text = malloc(DORA__MAX_DOCUMENT + 1);
-    DORA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    DORA_AUTOFREE char *text = malloc(limit + 1);
     size_t size = 0;
     ssize_t n = 1;
 
     if (text == NULL)
-        return dora__fail(err, ENOMEM, "out of memory");
-    while (fd >= 0 && n != 0 && size <= DORA__MAX_DOCUMENT) {
-        n = read(fd, text + size, DORA__MAX_DOCUMENT + 1 - size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        size += (size_t)n;
+        return -ENOMEM;
+    while (n != 0 && size < limit) {
+        n = read(fd, text + size, limit - size);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        size += n > 0 ? (size_t)n : 0;
     }
-    if (fd < 0 || n < 0)
-        return dora__fail(err, errno, "%s: %s", path, strerror(errno));
-    *ret_size = size;
+    text[size] = '\0';
     *ret_text = text;
     text = NULL;
+    if (ret_size != NULL)
+        *ret_size = size;
     return 0;
+}
+
+int
+dora__file_text(const char *path, size_t limit, char **ret_text,
+                size_t *ret_size)
+{
+    DORA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int code = fd < 0 ? -ENOENT : read_text(fd, limit, ret_text, ret_size);
+
+    return code == 0 || code == -ENOMEM ? code : -ENOENT;
+}
+
+int
+dora__file_read(const char *path, char **ret_text, size_t *ret_size,
+                struct dora_error *err)
+{
+    DORA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int code = fd < 0
+                   ? -errno
+                   : read_text(fd, DORA__MAX_DOCUMENT + 1, ret_text, ret_size);
+
+    if (code == -ENOMEM)
+        return dora__fail(err, ENOMEM, "out of memory");
+    return code < 0 ? dora__fail(err, -code, "%s: %s", path, strerror(-code))
+                    : 0;
 }

@@ -1,11 +1,18 @@
-/* file.h - a dataflow's file: its text, and the directory that it lies in. */
+/* file.h - files as text, and the directory that one lies in. */
 #ifndef DORA_FILE_H
 #define DORA_FILE_H
 
 #include "base.h"
 
-/* The text of a dataflow file, new. Of one that is longer than a document may
- * be just as much as shows it: who reads the document says so. */
+/* A file's text, at most its first `limit` bytes, terminated, new. It does not
+ * wait for what is no plain file. -ENOENT: it cannot be read. `ret_size` may be
+ * NULL. */
+DORA_MUST_CHECK
+int dora__file_text(const char *path, size_t limit, char **ret_text,
+                    size_t *ret_size);
+
+/* The text of a dataflow file, new, terminated. Of one that is longer than a
+ * document may be just as much as shows it: who reads that says so. */
 DORA_MUST_CHECK
 int dora__file_read(const char *path, char **ret_text, size_t *ret_size,
                     struct dora_error *err);
