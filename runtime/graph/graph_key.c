@@ -5,34 +5,40 @@
  * suggestion are all answered from the same place. */
 #include "graph_read.h"
 
+#include <stddef.h>
 #include <string.h>
 
-typedef void read_function(struct dora__reader *r,
-                           const struct dora__value *value,
-                           struct dora__graph_node *node);
+/* Keys whose value is stored as it is read: what is at `field` is a char *, an
+ * int64_t of ns, or a uint64_t of bytes. */
+typedef void store_function(struct dora__reader *r,
+                            const struct dora__value *value, void *field);
 
 static void
-set_text(struct dora__reader *r, const struct dora__value *value, char **ret)
+store_text(struct dora__reader *r, const struct dora__value *value, void *field)
 {
     const char *text;
 
     if (dora__read_text(r, value, &text))
-        *ret = dora__copy_text(r, text);
+        *(char **)field = dora__copy_text(r, text);
 }
 
 static void
-read_name(struct dora__reader *r, const struct dora__value *value,
-          struct dora__graph_node *node)
+store_seconds(struct dora__reader *r, const struct dora__value *value,
+              void *field)
 {
-    set_text(r, value, &node->name);
+    (void)dora__read_seconds(r, value, field);
 }
 
 static void
-read_description(struct dora__reader *r, const struct dora__value *value,
-                 struct dora__graph_node *node)
+store_size(struct dora__reader *r, const struct dora__value *value, void *field)
 {
-    set_text(r, value, &node->description);
+    (void)dora__read_size(r, value, field);
 }
+
+/* The others, into whatever is theirs of the node. */
+typedef void read_function(struct dora__reader *r,
+                           const struct dora__value *value,
+                           struct dora__graph_node *node);
 
 static void
 read_path(struct dora__reader *r, const struct dora__value *value,
@@ -184,27 +190,6 @@ read_pattern(struct dora__reader *r, const struct dora__value *value,
 }
 
 static void
-read_build(struct dora__reader *r, const struct dora__value *value,
-           struct dora__graph_node *node)
-{
-    set_text(r, value, &node->build);
-}
-
-static void
-read_stdout(struct dora__reader *r, const struct dora__value *value,
-            struct dora__graph_node *node)
-{
-    set_text(r, value, &node->send_stdout_as);
-}
-
-static void
-read_logs(struct dora__reader *r, const struct dora__value *value,
-          struct dora__graph_node *node)
-{
-    set_text(r, value, &node->send_logs_as);
-}
-
-static void
 read_level(struct dora__reader *r, const struct dora__value *value,
            struct dora__graph_node *node)
 {
@@ -214,13 +199,6 @@ read_level(struct dora__reader *r, const struct dora__value *value,
 
     if (dora__read_word(r, value, levels, &number))
         node->min_log_level = (enum dora_level)(number + 1);
-}
-
-static void
-read_log_size(struct dora__reader *r, const struct dora__value *value,
-              struct dora__graph_node *node)
-{
-    (void)dora__read_size(r, value, &node->max_log_size);
 }
 
 static void
@@ -247,48 +225,6 @@ read_max_restarts(struct dora__reader *r, const struct dora__value *value,
                   struct dora__graph_node *node)
 {
     (void)dora__read_count(r, value, 0, UINT32_MAX, &node->max_restarts);
-}
-
-static void
-read_delay(struct dora__reader *r, const struct dora__value *value,
-           struct dora__graph_node *node)
-{
-    (void)dora__read_seconds(r, value, &node->restart_delay_ns);
-}
-
-static void
-read_max_delay(struct dora__reader *r, const struct dora__value *value,
-               struct dora__graph_node *node)
-{
-    (void)dora__read_seconds(r, value, &node->max_restart_delay_ns);
-}
-
-static void
-read_window(struct dora__reader *r, const struct dora__value *value,
-            struct dora__graph_node *node)
-{
-    (void)dora__read_seconds(r, value, &node->restart_window_ns);
-}
-
-static void
-read_health(struct dora__reader *r, const struct dora__value *value,
-            struct dora__graph_node *node)
-{
-    (void)dora__read_seconds(r, value, &node->health_check_timeout_ns);
-}
-
-static void
-read_grace(struct dora__reader *r, const struct dora__value *value,
-           struct dora__graph_node *node)
-{
-    (void)dora__read_seconds(r, value, &node->finish_grace_ns);
-}
-
-static void
-read_pool(struct dora__reader *r, const struct dora__value *value,
-          struct dora__graph_node *node)
-{
-    (void)dora__read_size(r, value, &node->pool_size);
 }
 
 static void
@@ -350,7 +286,7 @@ static void
 read_python(struct dora__reader *r, const struct dora__value *value,
             struct dora__graph_node *node)
 {
-    set_text(r, value, &node->python);
+    store_text(r, value, &node->python);
     if (node->python != NULL && *node->python == '\0')
         dora__complain(r, value->mark, "%s`python` is empty", r->owner);
 }
@@ -367,78 +303,68 @@ refuse_deploy(struct dora__reader *r, const struct dora__value *value,
                        r->owner);
 }
 
+enum {
+    PROGRAM = DORA__KIND_PATH | DORA__KIND_HUB,
+    PROCESS = PROGRAM | DORA__KIND_ROS2,
+};
+
+#define STORE(what, member) \
+    .store = store_##what, .field = offsetof(struct dora__graph_node, member)
+
 /* In the order in which they are listed to people. Without a function: id and
  * env, which are read before the others, and what says where a node's files
  * come from, which is read together. */
 static const struct key {
     const char *name;
-    read_function *read;
     unsigned kinds;
+    read_function *read;
+    store_function *store;
+    size_t field; /* of the node, for `store` */
 } keys[] = {
-    {"id", NULL, DORA__KIND_ALL},
-    {"name", read_name, DORA__KIND_ALL},
-    {"description", read_description, DORA__KIND_ALL},
-    {"path", read_path, DORA__KIND_PATH},
-    {"path_sha256", read_hash, DORA__KIND_PATH},
-    {"args", read_args, DORA__KIND_PATH | DORA__KIND_ROS2},
-    {"env", NULL, DORA__KIND_ALL},
-    {"inputs", dora__read_inputs,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_MODULE | DORA__KIND_HUB},
-    {"outputs", read_outputs,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"input_types", read_words,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"output_types", read_words,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"output_framing", read_framing,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"output_metadata", read_metadata_keys,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"pattern", read_pattern,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"build", read_build, DORA__KIND_PATH | DORA__KIND_MODULE | DORA__KIND_HUB},
-    {"git", NULL, DORA__KIND_PATH},
-    {"branch", NULL, DORA__KIND_PATH},
-    {"tag", NULL, DORA__KIND_PATH},
-    {"rev", NULL, DORA__KIND_PATH},
-    {"send_stdout_as", read_stdout,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"send_logs_as", read_logs,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"min_log_level", read_level,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"max_log_size", read_log_size,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"max_rotated_files", read_rotated,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"restart_policy", read_restart,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"max_restarts", read_max_restarts,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"restart_delay", read_delay,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"max_restart_delay", read_max_delay,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"restart_window", read_window,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"health_check_timeout", read_health,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"finish_grace_secs", read_grace,
-     DORA__KIND_PATH | DORA__KIND_ROS2 | DORA__KIND_HUB},
-    {"shared_memory_pool_size", read_pool, DORA__KIND_PATH | DORA__KIND_HUB},
-    {"cpu_affinity", read_affinity,
-     DORA__KIND_PATH | DORA__KIND_OPERATOR | DORA__KIND_HUB},
-    {"isolation", read_isolation, DORA__KIND_PATH | DORA__KIND_HUB},
-    {"python", read_python, DORA__KIND_PATH | DORA__KIND_HUB},
-    {"heap_limit", read_heap_limit, DORA__KIND_PATH | DORA__KIND_HUB},
-    {"heap_full", read_heap_full, DORA__KIND_PATH | DORA__KIND_HUB},
-    {"deploy", refuse_deploy, DORA__KIND_ALL},
-    {"operator", NULL, DORA__KIND_OPERATOR},
-    {"operators", NULL, DORA__KIND_OPERATOR},
-    {"ros2", NULL, DORA__KIND_ROS2},
-    {"module", NULL, DORA__KIND_MODULE},
-    {"params", NULL, DORA__KIND_MODULE},
-    {"hub", NULL, DORA__KIND_HUB},
+    {"id", DORA__KIND_ALL, .read = NULL},
+    {"name", DORA__KIND_ALL, STORE(text, name)},
+    {"description", DORA__KIND_ALL, STORE(text, description)},
+    {"path", DORA__KIND_PATH, .read = read_path},
+    {"path_sha256", DORA__KIND_PATH, .read = read_hash},
+    {"args", DORA__KIND_PATH | DORA__KIND_ROS2, .read = read_args},
+    {"env", DORA__KIND_ALL, .read = NULL},
+    {"inputs", PROCESS | DORA__KIND_MODULE, .read = dora__read_inputs},
+    {"outputs", PROCESS, .read = read_outputs},
+    {"input_types", PROCESS, .read = read_words},
+    {"output_types", PROCESS, .read = read_words},
+    {"output_framing", PROCESS, .read = read_framing},
+    {"output_metadata", PROCESS, .read = read_metadata_keys},
+    {"pattern", PROCESS, .read = read_pattern},
+    {"build", PROGRAM | DORA__KIND_MODULE, STORE(text, build)},
+    {"git", DORA__KIND_PATH, .read = NULL},
+    {"branch", DORA__KIND_PATH, .read = NULL},
+    {"tag", DORA__KIND_PATH, .read = NULL},
+    {"rev", DORA__KIND_PATH, .read = NULL},
+    {"send_stdout_as", PROCESS, STORE(text, send_stdout_as)},
+    {"send_logs_as", PROCESS, STORE(text, send_logs_as)},
+    {"min_log_level", PROCESS, .read = read_level},
+    {"max_log_size", PROCESS, STORE(size, max_log_size)},
+    {"max_rotated_files", PROCESS, .read = read_rotated},
+    {"restart_policy", PROCESS, .read = read_restart},
+    {"max_restarts", PROCESS, .read = read_max_restarts},
+    {"restart_delay", PROCESS, STORE(seconds, restart_delay_ns)},
+    {"max_restart_delay", PROCESS, STORE(seconds, max_restart_delay_ns)},
+    {"restart_window", PROCESS, STORE(seconds, restart_window_ns)},
+    {"health_check_timeout", PROCESS, STORE(seconds, health_check_timeout_ns)},
+    {"finish_grace_secs", PROCESS, STORE(seconds, finish_grace_ns)},
+    {"shared_memory_pool_size", PROGRAM, STORE(size, pool_size)},
+    {"cpu_affinity", PROGRAM | DORA__KIND_OPERATOR, .read = read_affinity},
+    {"isolation", PROGRAM, .read = read_isolation},
+    {"python", PROGRAM, .read = read_python},
+    {"heap_limit", PROGRAM, .read = read_heap_limit},
+    {"heap_full", PROGRAM, .read = read_heap_full},
+    {"deploy", DORA__KIND_ALL, .read = refuse_deploy},
+    {"operator", DORA__KIND_OPERATOR, .read = NULL},
+    {"operators", DORA__KIND_OPERATOR, .read = NULL},
+    {"ros2", DORA__KIND_ROS2, .read = NULL},
+    {"module", DORA__KIND_MODULE, .read = NULL},
+    {"params", DORA__KIND_MODULE, .read = NULL},
+    {"hub", DORA__KIND_HUB, .read = NULL},
 };
 
 static const struct key *
@@ -481,5 +407,7 @@ dora__read_key(struct dora__reader *r, const struct dora__value *value,
         return false;
     else if (key->read != NULL)
         key->read(r, value, node);
+    else if (key->store != NULL)
+        key->store(r, value, (char *)node + key->field);
     return true;
 }
