@@ -15,18 +15,31 @@ WHO = """
 """
 
 
-def facts():
-    """Of the Python under test: its own file, prefix and standard library."""
+def facts(python):
+    """Its own file, prefix and standard library."""
     code = ("import os, sys, sysconfig; print(os.path.realpath(sys.executable),"
             " sys.prefix, sysconfig.get_path('stdlib'), sep='\\n')")
-    return subprocess.run([settings.python, "-I", "-c", code], check=True,
+    return subprocess.run([python, "-I", "-c", code], check=True,
                           capture_output=True, text=True).stdout.split("\n")[:3]
+
+
+def make_conda(python, place):
+    """Laid out as conda does it: no pyvenv.cfg, but an interpreter and a
+    standard library of its own."""
+    base, _, library = facts(python)
+    own = os.path.join(place, "lib", os.path.basename(library))
+    os.makedirs(own + "/site-packages")
+    os.makedirs(place + "/bin")
+    os.mkdir(place + "/conda-meta")
+    shutil.copy(base, place + "/bin/python")
+    for entry in set(os.listdir(library)) - {"site-packages"}:
+        os.symlink(os.path.join(library, entry), os.path.join(own, entry))
 
 
 class Interpreters(FlowTest):
     def setUp(self):
         super().setUp()
-        self.base, self.prefix, self.library = facts()
+        self.base, self.prefix, _ = facts(settings.python)
         self.version = "%d.%d" % tuple(settings.version[:2])
         self.plain = shutil.which("python3", path=self.path_to(settings.python))
 
@@ -83,26 +96,12 @@ class Interpreters(FlowTest):
         self.assert_chosen(link + "/bin/python", link, "($VIRTUAL_ENV)",
                            env={"VIRTUAL_ENV": link})
 
-    def conda(self, name):
-        """Laid out as conda does it: no pyvenv.cfg, but an interpreter and a
-        standard library of its own."""
-        place = os.path.join(self.directory, name)
-        library = os.path.join(place, "lib", f"python{self.version}")
-        os.makedirs(library)
-        os.makedirs(place + "/bin")
-        os.mkdir(place + "/conda-meta")
-        shutil.copy(self.base, f"{place}/bin/python{self.version}")
-        os.symlink(f"python{self.version}", place + "/bin/python")
-        for entry in os.listdir(self.library):
-            os.symlink(os.path.join(self.library, entry),
-                       os.path.join(library, entry))
-        return place
-
     def test_active_conda_environment(self):
         """None that dora-run was built for: the module for any Python."""
         if settings.free_threaded:
             self.skipTest("the module for any Python is not for this one")
-        place = self.conda("conda")
+        place = os.path.join(self.directory, "conda")
+        make_conda(settings.python, place)
         env = {"CONDA_PREFIX": place, "CONDA_DEFAULT_ENV": "work"}
         self.assert_chosen(place + "/bin/python", place, "($CONDA_PREFIX)",
                            env=env, isolation="process")

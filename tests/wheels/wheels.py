@@ -20,6 +20,7 @@ sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "data
 import run_dataflows  # noqa: E402
 from examples_test import Examples  # noqa: E402
 from harness import FlowTest, Node, settings  # noqa: E402
+from mixed import Mixed  # noqa: E402
 
 #: Package: the module to import, and how its C code is made.
 PACKAGES = {
@@ -266,6 +267,21 @@ def install(python, place):
     return version, inside
 
 
+def suite_of(*classes):
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    return unittest.TestSuite(load(one) for one in classes)
+
+
+def run_all(tests, counts):
+    for test in run_dataflows.flatten(tests):
+        verdict, seconds, text = run_dataflows.run_one(test)
+        counts[verdict] += 1
+        print(f"{verdict:>4}  {seconds:6.2f} s  {test.id().removeprefix('__main__.')}",
+              flush=True)
+        if text:
+            print("      " + text.rstrip().replace("\n", "\n      "), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dora-run", default=settings.dora_run)
@@ -280,16 +296,9 @@ def main():
         print(f"Python {'.'.join(map(str, settings.version))} ({python}):",
               ", ".join(f"{name} {version}"
                         for name, version in venv.packages.items()), flush=True)
-        suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-        for test in run_dataflows.flatten(suite):
-            if isinstance(test, Examples):
-                continue
-            verdict, seconds, text = run_dataflows.run_one(test)
-            counts[verdict] += 1
-            print(f"{verdict:>4}  {seconds:6.2f} s  {test.id().removeprefix('__main__.')}",
-                  flush=True)
-            if text:
-                print("      " + text.rstrip().replace("\n", "\n      "), flush=True)
+        run_all(suite_of(Real, Uv, Inside), counts)
+    Mixed.pythons, Mixed.uv = options.python, venv.uv
+    run_all(suite_of(Mixed), counts)
     line = f"{counts['ok']} passed, {counts['FAIL']} failed"
     print(line + (f", {counts['skip']} skipped" if counts["skip"] else ""))
     return 0 if counts["ok"] and not counts["FAIL"] else 1
