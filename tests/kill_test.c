@@ -1,7 +1,7 @@
 /* kill_test.c - a participant may die after any instruction.
  *
  *     kill_test              at some instructions of each scenario
- *     kill_test all [NAME]   at every one (half an hour), or of one scenario;
+ *     kill_test all [NAME]   at every one (hours), or of one scenario;
  *                            of a very long one, at each that others can see
  *
  * The victim is single-stepped k instructions into its window (kill_step.c) and
