@@ -80,6 +80,7 @@ struct dora__member {
     const struct dora__graph_node *node;
     bool is_callback, is_dynamic;
     char *clone;   /* its directory; NULL: that of the file, or `to_fetch` */
+    int clone_fd;  /* with it it is held; 0, -1: it is not */
     bool to_fetch; /* its clone is not there: nobody knows what it runs on */
     char *source;  /* which clone, for a person; or NULL */
     struct dora__launch launch; /* of a callback or a dynamic node: kind, tier,

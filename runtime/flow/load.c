@@ -164,6 +164,8 @@ dora__flow_unload(struct dora_dataflow *flow)
         free(flow->members[i].failure.text);
         free(flow->members[i].past.failure.text);
         free(flow->members[i].clone);
+        if (flow->members[i].clone_fd > 0)
+            (void)close(flow->members[i].clone_fd);
         free(flow->members[i].source);
     }
     free(flow->members);

@@ -134,6 +134,8 @@ find_clone(const struct dora_dataflow *flow, struct dora__member *member)
     if (code < 0 && code != -ENOENT)
         return code;
     member->to_fetch = code < 0;
+    if (!member->to_fetch)
+        member->clone_fd = dora__clone_hold(member->clone);
     title = dora__git_title(git);
     if (title != NULL)
         member->source = member->to_fetch

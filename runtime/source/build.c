@@ -362,6 +362,8 @@ fetch_clones(const struct dora__graph *graph, const struct build *b)
     for (size_t i = 0; i < graph->node_count && code == 0; i++)
         if (graph->nodes[i].git.url != NULL && !is_fetched(graph, i))
             code = dora__clone_fetch(&fetch, &graph->nodes[i], b->err);
+    if (code == 0 && fetch.again)
+        dora__clone_sweep(&fetch, graph);
     return code;
 }
 

@@ -98,6 +98,13 @@ note_path(const char *place, const struct dora__git *git)
     return NULL;
 }
 
+char *
+dora__clone_mark(const char *directory, const char *file)
+{
+    return dora__format("%s.of-%016llx", directory,
+                        (unsigned long long)hash(file));
+}
+
 bool
 dora__is_commit(const char *text, size_t size)
 {

@@ -24,6 +24,10 @@ DORA_MUST_CHECK
 int dora__clone_note(const char *place, const struct dora__git *git,
                      const char *commit);
 
+/* The file beside a clone that says that a dataflow file of this name uses it:
+ * new, or NULL. */
+char *dora__clone_mark(const char *directory, const char *file);
+
 /* Whether a commit's whole id is in the text, and nothing else. */
 bool dora__is_commit(const char *text, size_t size);
 /* Whether two nodes ask for the same. */
@@ -47,5 +51,23 @@ DORA_MUST_CHECK
 int dora__clone_fetch(const struct dora__fetch *fetch,
                       const struct dora__graph_node *node,
                       struct dora_error *err);
+
+/* clone_keep.c */
+
+#define DORA__CLONE_UNFINISHED ".new-" /* begins what is no clone (any more) \
+                                        */
+
+/* Whether the dataflow file has said that it uses the clone; and to say so. */
+bool dora__clone_is_kept(const char *directory, const char *file);
+DORA_MUST_CHECK
+int dora__clone_keep(const char *directory, const char *file);
+/* Until the descriptor is closed nobody removes the clone; -1. */
+int dora__clone_hold(const char *directory);
+/* Removes clones beside the file that no dataflow there names any more; the
+ * graph is what the file names now. */
+void dora__clone_sweep(const struct dora__fetch *fetch,
+                       const struct dora__graph *graph);
+/* A directory and all that is in it. */
+void dora__clone_remove(const char *path);
 
 #endif

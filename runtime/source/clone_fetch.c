@@ -15,7 +15,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,9 +22,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { WAIT_MS = 100, OPEN_FILES = 16 };
-
-#define FRESH ".new-"
+enum { WAIT_MS = 100 };
 
 struct job {
     const struct dora__fetch *fetch;
@@ -97,23 +94,6 @@ fail_git(const struct job *j, int status, const char *what, const char *advice)
 
 /* --- files ---------------------------------------------------------------- */
 
-static int
-remove_entry(const char *path, const struct stat *status, int flag,
-             struct FTW *place)
-{
-    (void)status;
-    (void)flag;
-    (void)place;
-    (void)remove(path);
-    return 0;
-}
-
-static void
-remove_tree(const char *path)
-{
-    (void)nftw(path, remove_entry, OPEN_FILES, FTW_DEPTH | FTW_PHYS);
-}
-
 /* What others have begun and cannot finish any more. */
 static void
 sweep(const struct job *j)
@@ -122,12 +102,13 @@ sweep(const struct job *j)
     const struct dirent *entry;
 
     while (entries != NULL && (entry = readdir(entries)) != NULL)
-        if (strncmp(entry->d_name, FRESH, strlen(FRESH)) == 0) {
+        if (strncmp(entry->d_name, DORA__CLONE_UNFINISHED,
+                    strlen(DORA__CLONE_UNFINISHED)) == 0) {
             DORA_AUTOFREE char *path =
                 dora__format("%s/%s", j->place, entry->d_name);
 
             if (path != NULL)
-                remove_tree(path);
+                dora__clone_remove(path);
         }
     if (entries != NULL)
         (void)closedir(entries);
@@ -257,7 +238,7 @@ copy_repository(struct job *j)
                  reference, *reference != '\0' ? "--dissociate" : "", "--", url,
                  j->fresh);
     if (status > 0 && *reference != '\0') { /* which may be damaged */
-        remove_tree(j->fresh);
+        dora__clone_remove(j->fresh);
         status = GIT(j, j->fetch->base, "clone", "--progress", "--no-checkout",
                      "--", url, j->fresh);
     }
@@ -370,6 +351,14 @@ note(const struct job *j, const char *directory)
     return code < 0 ? fail_step(j, "note its commit", code) : 0;
 }
 
+static int
+keep(const struct job *j, const char *directory)
+{
+    int code = dora__clone_keep(directory, j->fetch->file);
+
+    return code < 0 ? fail_step(j, "note who uses its clone", code) : 0;
+}
+
 /* The repository cannot be asked whether what it was at is the latest. */
 static int
 stay(const struct job *j, const char *directory)
@@ -381,7 +370,7 @@ stay(const struct job *j, const char *directory)
     if (text == NULL)
         return -ENOMEM;
     say(j, DORA_LEVEL_WARN, j->title, text);
-    return 0;
+    return keep(j, directory);
 }
 
 /* -EHOSTUNREACH: the repository does not say which commit it is, and *err why.
@@ -402,12 +391,13 @@ obtain(struct job *j, char **ret_directory)
         if (code != -ENOENT)
             return code;
     }
-    j->fresh = dora__format("%s/" FRESH "%d", j->place, (int)getpid());
+    j->fresh = dora__format("%s/" DORA__CLONE_UNFINISHED "%d", j->place,
+                            (int)getpid());
     if (j->fresh == NULL)
         return -ENOMEM;
     code =
         make_clone(j, commit[0] != '\0' ? commit : wish->name, ret_directory);
-    remove_tree(j->fresh); /* there only if it is not good */
+    dora__clone_remove(j->fresh); /* there only if it is not good */
     return code;
 }
 
@@ -421,7 +411,7 @@ fetch_in_turn(struct job *j)
     int code = dora__clone_find(f->base, &j->node->git, &before);
 
     if (code == 0 && !(f->again && j->node->git.kind != DORA__GIT_COMMIT))
-        return 0;
+        return keep(j, before);
     if (code < 0 && code != -ENOENT)
         return code;
     sweep(j);
@@ -434,7 +424,9 @@ fetch_in_turn(struct job *j)
         code = obtain(j, &directory);
     if (code == -EHOSTUNREACH)
         return before != NULL ? stay(j, before) : -ECANCELED;
-    return code < 0 ? code : note(j, directory);
+    if (code == 0)
+        code = note(j, directory);
+    return code < 0 ? code : keep(j, directory);
 }
 
 static int
@@ -453,6 +445,17 @@ fetch_clone(struct job *j)
     return code < 0 ? code : fetch_in_turn(j);
 }
 
+/* Though its clone is there. Where nothing can be written it stays as it is. */
+static bool
+has_more_to_do(const struct dora__fetch *fetch,
+               const struct dora__graph_node *node, const char *directory)
+{
+    if (fetch->again && node->git.kind != DORA__GIT_COMMIT)
+        return true;
+    return !dora__clone_is_kept(directory, fetch->file) &&
+           access(directory, W_OK) == 0;
+}
+
 int
 dora__clone_fetch(const struct dora__fetch *fetch,
                   const struct dora__graph_node *node, struct dora_error *err)
@@ -467,7 +470,7 @@ dora__clone_fetch(const struct dora__fetch *fetch,
     int code = dora__clone_find(fetch->base, &node->git, &directory);
 
     if (code == -ENOENT ||
-        (code == 0 && fetch->again && node->git.kind != DORA__GIT_COMMIT))
+        (code == 0 && has_more_to_do(fetch, node, directory)))
         code = fetch_clone(&j);
     dora__git_close(&j.git);
     free(j.title);
