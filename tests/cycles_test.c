@@ -58,26 +58,12 @@ struct left {
     long resident_kb, locked_kb;
 };
 
-static unsigned
-count_children(void)
-{
-    FILE *file = fopen("/proc/thread-self/children", "r");
-    unsigned count = 0;
-    int pid;
-
-    while (file != NULL && fscanf(file, "%d", &pid) == 1)
-        count++;
-    if (file != NULL)
-        (void)fclose(file);
-    return count;
-}
-
 static struct left
 look(void)
 {
     struct left left = {.fds = entries("/proc/self/fd"),
                         .threads = entries("/proc/self/task"),
-                        .children = count_children()};
+                        .children = child_processes()};
     FILE *file = fopen("/proc/self/status", "r");
     char line[256];
 

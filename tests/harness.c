@@ -4,8 +4,6 @@
 #include "host/kind.h"
 #include "node/node.h"
 
-#include <dirent.h>
-
 const char *libexec;
 static char self[4096];
 
@@ -239,19 +237,6 @@ unload(struct run *run)
     free(run->log.text.text);
     (void)pthread_cond_destroy(&run->log.grown);
     (void)pthread_mutex_destroy(&run->log.lock);
-}
-
-unsigned
-entries(const char *path)
-{
-    DIR *directory = opendir(path);
-    unsigned count = 0;
-
-    assert_non_null(directory);
-    while (readdir(directory) != NULL)
-        count++;
-    (void)closedir(directory);
-    return count;
 }
 
 /* --- callbacks ------------------------------------------------------------ */

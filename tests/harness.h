@@ -7,6 +7,7 @@
 
 #include "base.h"
 #include "dora.h"
+#include "facts.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -50,9 +51,6 @@ void expect_failure(struct run *run, const char *text);
 void expect_log(struct run *run, const char *text);
 void expect_exit(struct run *run, size_t node, enum dora_exit exit, int code);
 void unload(struct run *run);
-
-/* How many names there are in a directory. */
-unsigned entries(const char *path);
 
 /* --- bodies of callback nodes -------------------------------------------- */
 

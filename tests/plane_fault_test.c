@@ -1,6 +1,7 @@
 /* plane_fault_test.c - a dataflow's life in which the n-th allocation, mapping,
  * file or reservation fails, for all n: a clean error, nothing left behind, and
  * the same call works afterwards. */
+#include "facts.h"
 #include "fault.h"
 #include "flow.h"
 
@@ -10,22 +11,8 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 
 enum { MESSAGES = 200, KEPT = 150 };
-
-static unsigned
-count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    assert_non_null(directory);
-    while (readdir(directory) != NULL)
-        count++;
-    (void)closedir(directory);
-    return count;
-}
 
 static unsigned
 count_mappings(void)
@@ -124,7 +111,7 @@ static void
 fail_each(enum fault kind)
 {
     struct flow flow;
-    unsigned descriptors = count_descriptors();
+    unsigned descriptors = entries("/proc/self/fd");
 
     flow_plan_row(&flow, 2, 1 << 20, 10, FLOW_TWO_RINGS);
     flow.nodes[0].prefault = 1 << 16;
@@ -135,7 +122,7 @@ fail_each(enum fault kind)
         fault_arm(kind, n);
         failed = live(&flow);
         hit = fault_disarm();
-        assert_int_equal(count_descriptors(), descriptors);
+        assert_int_equal(entries("/proc/self/fd"), descriptors);
         assert_int_equal(count_mappings(), 0);
         if (!hit) {
             assert_int_equal(failed, 0);

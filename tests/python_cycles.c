@@ -7,38 +7,11 @@
  *
  *     python_cycles LIBEXEC PYTHON CYCLES FLOW.yml */
 #include "dora.h"
+#include "facts.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static long
-count_entries(const char *path)
-{
-    DIR *directory = opendir(path);
-    long count = 0;
-
-    while (directory != NULL && readdir(directory) != NULL)
-        count++;
-    if (directory != NULL)
-        (void)closedir(directory);
-    return count;
-}
-
-static long
-count_children(void)
-{
-    FILE *file = fopen("/proc/thread-self/children", "re");
-    long count = 0;
-    int pid;
-
-    while (file != NULL && fscanf(file, "%d", &pid) == 1)
-        count++;
-    if (file != NULL)
-        (void)fclose(file);
-    return count;
-}
 
 static long
 resident(void)
@@ -94,9 +67,8 @@ run_once(const char *path, const struct dora_options *options)
 static void
 say(int cycle)
 {
-    (void)printf(
-        "[%d, %ld, %ld, %ld, %ld]\n", cycle, count_entries("/proc/self/fd"),
-        count_entries("/proc/self/task"), count_children(), resident());
+    (void)printf("[%d, %u, %u, %u, %ld]\n", cycle, entries("/proc/self/fd"),
+                 entries("/proc/self/task"), child_processes(), resident());
     (void)fflush(stdout);
 }
 
