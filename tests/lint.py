@@ -52,6 +52,9 @@ OF_GRAPH = ("graph/plan.h",)
 # What pyapi/ may see of runtime/.
 FOR_PYTHON = {"dora.h", "base.h", "node/arrow.h", "node/node.h",
               "host/file.h", "host/kind.h"}
+# The rooms of pyapi/ that another one uses, and by whom.
+PYTHON_ROOMS = {"module": ("inhost", "program"), "launch": (), "inhost": (),
+                "program": ()}
 # What dora-run and examples/ see of the library.
 FOR_PROGRAMS = {"dora.h", "base.h", "nearest.h", "logline.h"}
 
@@ -177,6 +180,10 @@ def wrong_arrow(path, name):
         return "runtime knows no Python"
     if top == "pyapi" and ours and name not in FOR_PYTHON:
         return "pyapi sees of runtime only " + ", ".join(sorted(FOR_PYTHON))
+    room = name.partition("/")[0]
+    if top == "pyapi" and room in PYTHON_ROOMS and \
+            below.partition("/")[0] not in PYTHON_ROOMS[room]:
+        return "not for " + path.rpartition("/")[0]
     if (below.startswith("command/") or top == "examples") and ours and \
             name not in FOR_PROGRAMS:
         return "a program sees " + ", ".join(sorted(FOR_PROGRAMS))

@@ -54,9 +54,8 @@ int dora__clone_fetch(const struct dora__fetch *fetch,
 
 /* clone_keep.c */
 
-#define DORA__CLONE_UNFINISHED                    \
-    ".new-" /* begins what is no clone (any more) \
-             */
+/* Begins the name of what is no clone (yet, or any more). */
+#define DORA__CLONE_UNFINISHED ".new-"
 
 /* Whether the dataflow file has said that it uses the clone; and to say so. */
 bool dora__clone_is_kept(const char *directory, const char *file);
