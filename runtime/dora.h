@@ -349,8 +349,7 @@ enum dora_value {
     DORA_VALUE_NULL = 0,  /* no value: a timer tick */
     DORA_VALUE_BYTES = 1, /* unsigned bytes */
     DORA_VALUE_TEXT = 2,  /* one string, UTF-8: what nodes print and log */
-    DORA_VALUE_ARROW = 3, /* an Arrow array of other items, as Python nodes
-                             send them: laid out for them alone */
+    DORA_VALUE_ARROW = 3, /* an Arrow array of other items: dora_event_arrow */
 };
 
 enum dora_event_type {
@@ -442,11 +441,32 @@ DORA_API int dora_node_send(struct dora_node *node, int output,
                             size_t metadata_size, struct dora_error *err);
 /* The same with bytes [offset, offset + size) of a received sample (borrowed):
  * they are passed on by reference, unless they are a copy already, as small
- * ones may be. -EINVAL: outside of it. */
+ * ones may be. The whole stays the value that it is, a part is bytes. -EINVAL:
+ * outside of it. */
 DORA_API int dora_node_forward(struct dora_node *node, int output,
                                struct dora_sample *sample, size_t offset,
                                size_t size, const void *metadata,
                                size_t metadata_size, struct dora_error *err);
+
+/* As the Arrow C data interface has them; its header, or that of any Arrow
+ * library, declares what is in them. */
+struct ArrowSchema;
+struct ArrowArray;
+
+/* The value of an event that is DORA_VALUE_ARROW: in place and read-only. Both
+ * results have a `release` of their own and keep the sample until then.
+ * -EINVAL: the event has another value; -EBADMSG; -ENOMEM. */
+DORA_API int dora_event_arrow(const struct dora_event *event,
+                              struct ArrowSchema *ret_schema,
+                              struct ArrowArray *ret_array);
+/* Copies an array (borrowed) into a loan and sends it; bytes without nulls
+ * arrive as DORA_VALUE_BYTES. -ENOTSUP: a type with unions, views or run-ends.
+ * -EINVAL: the array contradicts itself. Else as dora_node_send. */
+DORA_API int dora_node_send_arrow(struct dora_node *node, int output,
+                                  const struct ArrowSchema *schema,
+                                  const struct ArrowArray *array,
+                                  const void *metadata, size_t metadata_size,
+                                  struct dora_error *err);
 
 /* A record in the node's log; `text` may have several lines. `target`, the
  * logger's name, may be NULL. */

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 /* A directory with programs:
- *   here/tool, here/data (not executable), here/sub/tool, here/dir/
+ *   here/tool, here/data and node.py (not executable), here/sub/tool, here/dir/
  *   bin/tool, bin/only, bin/dir (a program), bin/data */
 struct place {
     char root[64], here[96];
@@ -58,6 +58,7 @@ setup(void **state)
     make_directory(place->root, "bin");
     make_file(place->root, "here/tool", 0755);
     make_file(place->root, "here/data", 0644);
+    make_file(place->root, "here/node.py", 0644);
     make_file(place->root, "here/sub/tool", 0755);
     make_file(place->root, "bin/tool", 0755);
     make_file(place->root, "bin/only", 0755);
@@ -251,7 +252,8 @@ test_executable_node_that_cannot_run_says_why(void **state)
     } cases[] = {
         {"nobody", "could not find source path `nobody`", -ENOENT},
         {"./only", "could not find source path `./only`", -ENOENT},
-        {"data", "`data` is not executable", -EACCES},
+        {"data", "`data` is not executable (chmod +x?)", -EACCES},
+        {"node.py", "to run scripts, give &dora_python in", -EACCES},
     };
 
     for (size_t i = 0; i < DORA_COUNT(cases); i++) {

@@ -65,19 +65,15 @@ describe(const struct ArrowSchema *schema, const struct ArrowArray *array,
          struct dora__py_payload *payload)
 {
     struct dora_error err = {0};
-    const uint8_t *bytes;
 
     if (strcmp(schema->format, "n") == 0 && array->length == 0) {
         payload->value = DORA_VALUE_NULL;
         return 1;
     }
-    if (strcmp(schema->format, "C") == 0 && schema->dictionary == NULL &&
-        array->n_buffers == 2 &&
-        (array->null_count == 0 || array->buffers[0] == NULL)) {
-        bytes = array->buffers[1];
+    if (dora__arrow_is_bytes(schema, array)) {
         payload->value = DORA_VALUE_BYTES;
         payload->size = (size_t)array->length;
-        payload->data = bytes != NULL ? bytes + array->offset : NULL;
+        payload->data = dora__arrow_bytes(array);
         return 1;
     }
     if (dora__arrow_measure(schema, array, &payload->packed, &err) < 0) {

@@ -184,6 +184,15 @@ resolve_shell(const struct dora__graph_node *node,
     return 0;
 }
 
+/* Such paths come here only where no kind for them was given. */
+static bool
+is_python(const char *path)
+{
+    size_t size = strlen(path);
+
+    return size > 3 && !strcmp(path + size - 3, ".py");
+}
+
 static int
 resolve_program(const struct dora__graph_node *node,
                 const struct dora__site *site, struct dora__launch *launch,
@@ -199,9 +208,12 @@ resolve_program(const struct dora__graph_node *node,
                           node->id, node->path, site->directory,
                           strchr(node->path, '/') ? "" : " or on PATH");
     if (result == -EACCES)
-        return dora__fail(err, EACCES,
-                          "node `%s`: `%s` is not executable (chmod +x?)",
-                          node->id, node->path);
+        return dora__fail(err, EACCES, "node `%s`: `%s` is not executable (%s)",
+                          node->id, node->path,
+                          is_python(node->path)
+                              ? "to run scripts, give &dora_python in "
+                                "dora_options.kinds"
+                              : "chmod +x?");
     if (result < 0)
         return result;
     result = dora__launch_push(&launch->argv, launch->program);

@@ -93,6 +93,25 @@ int dora__arrow_pack(const struct ArrowSchema *schema,
                      const struct dora__arrow_size *size, void *block,
                      struct dora_error *err);
 
+/* Whether it is bytes, none of them null: sent as they are, from
+ * dora__arrow_bytes on. */
+static inline bool
+dora__arrow_is_bytes(const struct ArrowSchema *schema,
+                     const struct ArrowArray *array)
+{
+    return schema->format[0] == 'C' && schema->format[1] == '\0' &&
+           schema->dictionary == NULL && array->n_buffers == 2 &&
+           (array->null_count == 0 || array->buffers[0] == NULL);
+}
+
+static inline const unsigned char *
+dora__arrow_bytes(const struct ArrowArray *array)
+{
+    return array->buffers[1] == NULL
+               ? NULL
+               : (const unsigned char *)array->buffers[1] + array->offset;
+}
+
 /* --- arrow_unpack.c: out of one ------------------------------------------ */
 
 /* Part of a block; lives as long as the dora__arrow. Every buffer is as large

@@ -27,6 +27,7 @@ struct dora_sample {
     struct dora_node *node;
     uint32_t input;
     uint32_t metadata_size;
+    enum dora_value value;
     const unsigned char *data, *metadata;
     size_t size;
     uint64_t at;                       /* of data, in the heaps file */

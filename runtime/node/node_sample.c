@@ -105,6 +105,8 @@ refer(struct dora_node *node, struct dora_sample *sample,
         (size_t)atomic_load_explicit(&record->size, memory_order_relaxed);
     sample->metadata_size =
         atomic_load_explicit(&record->metadata_size, memory_order_relaxed);
+    sample->value = (enum dora_value)atomic_load_explicit(&record->value,
+                                                          memory_order_relaxed);
     sample->data = node->heaps + sample->at;
     sample->metadata = node->heaps + metadata_at;
     if (sample->size > 0)

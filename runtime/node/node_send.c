@@ -360,6 +360,14 @@ dora_node_send(struct dora_node *node, int output, const void *data,
     return result;
 }
 
+/* A part of a value is bytes. */
+static enum dora_value
+value_of(const struct dora_sample *sample, size_t offset, size_t size)
+{
+    return offset == 0 && size == sample->size ? sample->value
+                                               : DORA_VALUE_BYTES;
+}
+
 int
 dora_node_forward(struct dora_node *node, int output,
                   struct dora_sample *sample, size_t offset, size_t size,
@@ -373,11 +381,17 @@ dora_node_forward(struct dora_node *node, int output,
         result = dora__node_loan_slice(node, output, sample, offset, size,
                                        metadata, metadata_size, -1, &loan, err);
     while (result == -EINTR);
-    if (result == -ENOTSUP)
-        return dora_node_send(node, output, sample->data + offset, size,
-                              metadata, metadata_size, err);
+    if (result == -ENOTSUP) {
+        do
+            result = dora_node_loan(node, output, size, metadata, metadata_size,
+                                    &loan, err);
+        while (result == -EINTR);
+        if (result == 0)
+            dora__loan_fill(loan, sample->data + offset, size);
+    }
     if (result < 0)
         return result;
+    dora__loan_set_value(loan, value_of(sample, offset, size));
     result = send_through(loan, err);
     dora_loan_drop(loan);
     return result;
