@@ -99,6 +99,9 @@ PyObject *dora__inhost_calls(struct dora__guest *guest);
 void dora__inhost_press(struct dora__guest *guest, enum dora__guest_press how);
 /* Sleeps without the GIL until `deadline` (CLOCK_MONOTONIC ns) or a press. */
 void dora__inhost_sleep(struct dora__guest *guest, int64_t deadline);
+/* The script ends as by os._exit(): wherever it is, and its threads with it.
+ * Attached; SystemExit is set. */
+void dora__inhost_leave(struct dora__guest *guest);
 /* Presses come too late from now on; lets the helper finish. Attached. */
 void dora__inhost_close(struct dora__guest *guest);
 

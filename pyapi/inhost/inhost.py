@@ -2,12 +2,14 @@
 
 Runs once in each, before the script, with what inhost_calls.c gives it as
 globals: argv, env, id, program, ident, native_id, stdout, stderr, sound;
-sleeper, file_opener, refuse, registered, acted, leave. What a script may take
+sleeper, file_opener, refuse, registered, acted, leave, interrupt. What a script may take
 for its process's and is the host's is replaced here; what cannot be is refused.
 """
 
 import _imp
 import _signal
+import _thread
+import atexit
 import builtins
 import io
 import os
@@ -121,7 +123,7 @@ def mend_threading(threading):
     threading._active[ident] = main
 
 
-children = set()
+children = set()  # programs that have been started; most of them
 
 
 def mend_posixsubprocess(module):
@@ -134,9 +136,9 @@ def mend_posixsubprocess(module):
         if args[5] is None:
             args[5] = [key + b"=" + value
                        for key, value in os.environ._data.items()]
-        for at, own in ((6, nothing.fileno()), (9, stdout), (11, stderr)):
-            if args[at] == -1:
-                args[at] = own
+        for at, fd in ((6, 0), (9, 1), (11, 2)):
+            given = fd if args[at] == -1 else args[at]
+            args[at] = own_fds.get(given, given)
         mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         try:
             pid = fork_exec(*args)
@@ -159,11 +161,6 @@ def end_children():
             pass
 
 
-def mend_subprocess(module):
-    # Its other way to start a program knows nothing of the above.
-    module._USE_POSIX_SPAWN = False
-
-
 def mend_spawn(module):
     # Its children import dora.
     os.environ["DORA_RUN_PYTHON"] = sys.executable
@@ -173,7 +170,6 @@ def mend_spawn(module):
 MENDED = {
     "threading": mend_threading,
     "_posixsubprocess": mend_posixsubprocess,
-    "subprocess": mend_subprocess,
     "multiprocessing.spawn": mend_spawn,
 }
 
@@ -181,13 +177,11 @@ MENDED = {
 # --- what is the process's ----------------------------------------------------
 
 
-class Leave(SystemExit):
-    """The script has ended itself the hard way."""
-
-
 def leave_as(status):
+    # No exit handler, no word of what is not run any more.
+    atexit._clear()
+    sys.unraisablehook = callable
     leave(status)
-    raise Leave
 
 
 end_process = os.kill
@@ -196,31 +190,44 @@ end_process = os.kill
 def own_exits():
     kill, getpid = os.kill, os.getpid
     killpg, getpgrp = os.killpg, os.getpgrp
+    raise_any, pthread_kill = _signal.raise_signal, _signal.pthread_kill
+    signals = _signal.valid_signals()
+    # Two of them Python ignores.
     harmless = {_signal.SIGCHLD, _signal.SIGCONT, _signal.SIGURG,
-                _signal.SIGWINCH}
+                _signal.SIGWINCH, _signal.SIGPIPE, _signal.SIGXFSZ}
 
-    def raise_signal(number):
-        if number == _signal.SIGINT:
-            raise KeyboardInterrupt
-        if number not in harmless:
+    def raise_signal(number, /):
+        if number not in signals:
+            raise_any(number)
+        elif number == _signal.SIGINT:
+            interrupt()
+        elif number not in harmless:
             leave_as(number)
 
     def own_kill(pid, number, /):
-        if number != 0 and pid in (0, getpid()):
+        if number in signals and pid in (0, getpid()):
             raise_signal(number)
         else:
             kill(pid, number)
 
     def own_killpg(group, number, /):
-        if number != 0 and group in (0, getpgrp()):
+        if number in signals and group in (0, getpgrp()):
             raise_signal(number)
         else:
             killpg(group, number)
+
+    def own_pthread_kill(thread, number, /):
+        if number in signals:
+            raise_signal(number)
+        else:
+            pthread_kill(thread, number)
 
     os._exit = lambda status: leave_as((status & 0xFF) << 8)
     os.abort = lambda: leave_as(_signal.SIGABRT)
     os.kill, os.killpg = own_kill, own_killpg
     _signal.raise_signal = raise_signal
+    _signal.pthread_kill = own_pthread_kill
+    _thread.interrupt_main = lambda number=_signal.SIGINT: raise_signal(number)
     for name in ("_exit", "abort", "kill", "killpg"):
         setattr(posix, name, getattr(os, name))
 
@@ -269,15 +276,25 @@ def own_environment():
 
 
 nothing = io.FileIO(os.devnull)  # what its stdin is, were that closed
+own_fds = {0: nothing.fileno(), 1: stdout, 2: stderr}
+
+
+class Lines(io.BufferedWriter):
+    """Keeps nothing back but the beginning of a line."""
+
+    def write(self, data, /):
+        count = super().write(data)
+        if b"\n" in bytes(data):
+            self.flush()
+        return count
 
 
 def own_streams():
     def writer(fd, name, errors):
         raw = io.FileIO(fd, "w", closefd=False)
         raw.name = name
-        stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8",
-                                  errors=errors, line_buffering=True,
-                                  write_through=True)
+        stream = io.TextIOWrapper(Lines(raw), encoding="utf-8",
+                                  errors=errors, write_through=True)
         stream.mode = "w"
         return stream
 
@@ -292,8 +309,10 @@ def own_streams():
 
 def own_descriptors():
     # To a script, 0, 1 and 2 are its streams; it cannot close them.
-    own = {0: nothing.fileno(), 1: stdout, 2: stderr}
+    own = own_fds
     paths = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+    paths.update((f"{place}/fd/{fd}", fd)
+                 for place in ("/dev", "/proc/self") for fd in own)
     close, dup, dup2, file_open = os.close, os.dup, os.dup2, open
 
     def on_own(function):
@@ -318,12 +337,70 @@ def own_descriptors():
                          **keys)
 
     replaced = {name: on_own(getattr(os, name))
-                for name in ("read", "write", "dup", "fstat", "isatty")}
+                for name in ("read", "readv", "write", "writev", "dup", "fstat",
+                             "isatty")}
     for name, function in (*replaced.items(), ("close", own_close),
                            ("dup2", own_dup2)):
         setattr(os, name, function)
         setattr(posix, name, function)
     builtins.open = io.open = file_opener(file_open, open_stream)
+
+
+def own_programs():
+    # As mend_posixsubprocess does.
+    def own_spawn(spawn):
+        def spawned(path, argv, env, /, *, file_actions=None, setsigmask=(),
+                    **keys):
+            streams = [(os.POSIX_SPAWN_DUP2, own, fd)
+                       for fd, own in own_fds.items()]
+            pid = spawn(path, argv, os.environ if env is None else env,
+                        file_actions=[*streams, *(file_actions or ())],
+                        setsigmask=setsigmask, **keys)
+            children.add(pid)
+            return pid
+
+        return spawned
+
+    # "Any child" is one of the thread's own, not another node's.
+    own_only = 0x20000000  # __WNOTHREAD
+
+    def own_wait(wait):
+        def waited(pid, options, /):
+            ended = wait(pid, options if pid > 0 else options | own_only)
+            children.discard(ended[0])
+            return ended
+
+        return waited
+
+    waitid = os.waitid
+
+    def own_waitid(kind, number, options, /):
+        if kind not in (os.P_PID, os.P_PIDFD):
+            options |= own_only
+        return waitid(kind, number, options)
+
+    os.posix_spawn = own_spawn(os.posix_spawn)
+    os.posix_spawnp = own_spawn(os.posix_spawnp)
+    os.waitpid, os.wait4 = own_wait(os.waitpid), own_wait(os.wait4)
+    os.wait = lambda: os.waitpid(-1, 0)
+    os.wait3 = lambda options: os.wait4(-1, options)
+    os.waitid = own_waitid
+    for name in ("posix_spawn", "posix_spawnp", "wait", "wait3", "wait4",
+                 "waitid", "waitpid"):
+        setattr(posix, name, getattr(os, name))
+
+
+def own_stacks():
+    # On a small one a recursion that Python bears elsewhere ends the host.
+    smallest, set_size = 16 << 20, _thread.stack_size
+
+    def stack_size(size=0, /):
+        before = set_size(size)
+        if 0 < size < smallest:
+            set_size(smallest)
+        return before
+
+    _thread.stack_size = stack_size
 
 
 def enter_site():
@@ -434,14 +511,18 @@ def report(error):
             sys.excepthook(type(error), error, error.__traceback__)
         except SystemExit as other:
             return report(other)
-        except BaseException:
+        except BaseException as other:
+            print("Error in sys.excepthook:", file=sys.stderr)
+            sys.__excepthook__(type(other), other,
+                               other.__traceback__.tb_next)
+            print("\nOriginal exception was:", file=sys.stderr)
             sys.__excepthook__(type(error), error, error.__traceback__)
-        return (_signal.SIGINT if isinstance(error, KeyboardInterrupt)
-                else 1 << 8)
+        return _signal.SIGINT if type(error) is KeyboardInterrupt else 1 << 8
     if error.code is None:
         return 0
     if isinstance(error.code, int):
-        return (error.code & 0xFF) << 8
+        fits = -2**63 <= error.code < 2**63
+        return (error.code & 0xFF if fits else 0xFF) << 8
     print(error.code, file=sys.stderr)
     return 1 << 8
 
@@ -457,14 +538,11 @@ def flush():
 
 def end(left):
     """As a process does it: threads, then exit handlers; or neither."""
-    import atexit
     threading = sys.modules.get("threading")
     try:
-        if left:
-            atexit._clear()
-            return
-        if threading is not None:
+        if not left and threading is not None:
             threading._shutdown()
+            threading._threading_atexits.clear()  # it comes here once more
     finally:
         atexit._run_exitfuncs()
         end_children()
@@ -475,6 +553,8 @@ own_streams()
 own_descriptors()
 own_environment()
 own_exits()
+own_programs()
+own_stacks()
 refuse_calls()
 time.sleep = sleeper(time.sleep)
 sys.meta_path.insert(0, MenderFinder)

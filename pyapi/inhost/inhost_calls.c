@@ -121,10 +121,22 @@ call_leave(PyObject *self, PyObject *status)
         return NULL;
     g->left = true;
     g->status = (int)value;
-    if (PyThread_get_thread_ident() != g->ident) {
-        (void)PyThreadState_SetAsyncExc(g->ident, PyExc_SystemExit);
-        dora__inhost_press(g, DORA__PRESS_WAKE);
+    dora__inhost_leave(g);
+    return NULL;
+}
+
+/* What SIGINT is to a process. */
+static PyObject *
+call_interrupt(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    struct dora__guest *g = guest_of(self);
+
+    if (PyThread_get_thread_ident() == g->ident) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return NULL;
     }
+    (void)PyThreadState_SetAsyncExc(g->ident, PyExc_KeyboardInterrupt);
+    dora__inhost_press(g, DORA__PRESS_WAKE);
     Py_RETURN_NONE;
 }
 
@@ -132,8 +144,10 @@ call_leave(PyObject *self, PyObject *status)
 static long
 find_stream(PyObject *file)
 {
-    static const char *const names[] = {"/dev/stdin", "/dev/stdout",
-                                        "/dev/stderr"};
+    static const char *const names[] = {
+        "/dev/stdin",      "/dev/stdout",     "/dev/stderr",
+        "/dev/fd/0",       "/dev/fd/1",       "/dev/fd/2",
+        "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2"};
 
     if (PyLong_CheckExact(file)) {
         long number = PyLong_AsLong(file);
@@ -141,9 +155,9 @@ find_stream(PyObject *file)
         PyErr_Clear();
         return number >= 0 && number <= 2 ? number : -1;
     }
-    for (long i = 0; PyUnicode_Check(file) && i < 3; i++)
+    for (size_t i = 0; PyUnicode_Check(file) && i < DORA_COUNT(names); i++)
         if (PyUnicode_CompareWithASCIIString(file, names[i]) == 0)
-            return i;
+            return (long)i % 3;
     return -1;
 }
 
@@ -185,6 +199,7 @@ static PyMethodDef methods[] = {
     {"registered", call_registered, METH_NOARGS, NULL},
     {"acted", call_acted, METH_O, NULL},
     {"leave", call_leave, METH_O, NULL},
+    {"interrupt", call_interrupt, METH_NOARGS, NULL},
 };
 
 static PyObject *

@@ -148,16 +148,16 @@ kick(struct dora__guest *g)
 /* The thread is a helper: steps that it takes are nobody's to interrupt. */
 static _Thread_local bool is_helper;
 
+/* `exception` is the class. */
 static int
-raise_traced(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
+raise_traced(PyObject *exception, PyFrameObject *frame, int what, PyObject *arg)
 {
-    (void)object;
     (void)frame;
     (void)what;
     (void)arg;
     if (is_helper)
         return 0;
-    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    PyErr_SetNone(exception);
     return -1;
 }
 
@@ -179,7 +179,7 @@ act(struct dora__guest *g, enum dora__guest_press how)
     if (how == DORA__PRESS_INTERRUPT)
         (void)PyThreadState_SetAsyncExc(g->ident, PyExc_KeyboardInterrupt);
     else
-        PyEval_SetTraceAllThreads(raise_traced, NULL);
+        PyEval_SetTraceAllThreads(raise_traced, PyExc_KeyboardInterrupt);
     loosen(g);
     PyEval_SetTrace(NULL, NULL); /* this thread too is traced */
 }
@@ -260,6 +260,16 @@ dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
         tell(g);
     if (how != DORA__PRESS_TELL)
         wake(g);
+}
+
+/* Handlers of the script are not to run, nor is it to go on after them. */
+void
+dora__inhost_leave(struct dora__guest *g)
+{
+    PyEval_SetTraceAllThreads(raise_traced, PyExc_SystemExit);
+    if (PyThread_get_thread_ident() != g->ident)
+        dora__inhost_press(g, DORA__PRESS_INTERRUPT);
+    PyErr_SetNone(PyExc_SystemExit);
 }
 
 void

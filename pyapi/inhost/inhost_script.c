@@ -200,6 +200,7 @@ dora__inhost_script(struct dora__guest *g)
     g->thread = PyThreadState_Get();
     if (execute(g->argv[2]) < 0)
         status = judge(g);
+    PyEval_SetTrace(NULL, NULL); /* what ended it */
     (void)dora__inhost_call(g, "end", g->left ? Py_True : Py_False);
     (void)dora__inhost_call(g, "flush", NULL);
     g->thread = NULL;
