@@ -12,6 +12,9 @@
  * the coroutine when it runs (receiver_type.c), so that nothing is lost when
  * it is cancelled meanwhile.
  *
+ * Several loops may wait, each in a thread of its own, and all of them read the
+ * eventfd: the one that comes first wakes everybody.
+ *
  * What is in the struct is read and written in the Node's section.
  *
  * The thread cannot be called back from its wait: once started it stays until
@@ -29,7 +32,7 @@ struct dora__py_async {
     int fd; /* eventfd */
     sem_t arm;
     atomic_bool armed;
-    PyObject *loop;    /* whose reader is set, or NULL */
+    PyObject *loops;   /* dict: those that read the eventfd */
     PyObject *waiters; /* dict: futures in the order of their awaits */
 };
 
@@ -91,7 +94,8 @@ start(struct dora__py_node *self)
         return -1;
     }
     async->node = self->node;
-    async->waiters = PyDict_New();
+    async->loops = PyDict_New();
+    async->waiters = async->loops == NULL ? NULL : PyDict_New();
     async->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)sem_init(&async->arm, 0, 0);
     r = async->fd < 0 ? -errno : start_thread(async);
@@ -100,6 +104,7 @@ start(struct dora__py_node *self)
             (void)dora__py_raise(r, NULL);
         if (async->fd >= 0 && r < 0)
             (void)close(async->fd);
+        Py_XDECREF(async->loops);
         Py_XDECREF(async->waiters);
         if (r < 0)
             free(async);
@@ -126,6 +131,48 @@ finish(PyObject *future)
     return is < 0 ? -1 : 0;
 }
 
+static PyObject *
+wake_one(PyObject *Py_UNUSED(self), PyObject *future)
+{
+    if (finish(future) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef wake_one_definition = {"wake_one", wake_one, METH_O, NULL};
+
+/* From the thread of another loop. */
+static int
+finish_elsewhere(PyObject *loop, PyObject *future)
+{
+    PyObject *callback = PyCFunction_New(&wake_one_definition, NULL);
+    PyObject *handle = callback == NULL
+                           ? NULL
+                           : PyObject_CallMethod(loop, "call_soon_threadsafe",
+                                                 "OO", callback, future);
+
+    Py_XDECREF(callback);
+    if (handle == NULL && !PyErr_ExceptionMatches(PyExc_RuntimeError))
+        return -1;
+    if (handle == NULL)
+        PyErr_Clear(); /* it is closed */
+    Py_XDECREF(handle);
+    return 0;
+}
+
+/* In the thread of the loop `running`. */
+static int
+finish_in_its_loop(PyObject *running, PyObject *future)
+{
+    PyObject *loop = PyObject_CallMethod(future, "get_loop", NULL);
+    int r = loop == NULL      ? -1
+            : loop == running ? finish(future)
+                              : finish_elsewhere(loop, future);
+
+    Py_XDECREF(loop);
+    return r;
+}
+
 /* A list of those that wait: from now on they do no more. */
 static PyObject *
 take_waiters(PyObject *node)
@@ -141,70 +188,6 @@ take_waiters(PyObject *node)
     return futures;
 }
 
-/* The loop calls it when the eventfd can be read. */
-static PyObject *
-wake_all(PyObject *object, PyObject *Py_UNUSED(ignored))
-{
-    struct dora__py_async *async = ((struct dora__py_node *)object)->async;
-    uint64_t count;
-    PyObject *futures;
-    int r = 0;
-
-    if (read(async->fd, &count, sizeof(count)) < 0)
-        Py_RETURN_NONE;
-    futures = take_waiters(object);
-    if (futures == NULL)
-        return NULL;
-    for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(futures); i++)
-        r = finish(PyList_GET_ITEM(futures, i));
-    Py_DECREF(futures);
-    if (r < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-wake_one(PyObject *Py_UNUSED(self), PyObject *future)
-{
-    if (finish(future) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef wake_all_definition = {"wake_all", wake_all, METH_NOARGS,
-                                          NULL};
-static PyMethodDef wake_one_definition = {"wake_one", wake_one, METH_O, NULL};
-
-/* Lets `loop` read the eventfd; an earlier loop of the node has ended, or
- * would only be woken in vain. */
-static int
-use_loop(struct dora__py_node *self, PyObject *loop)
-{
-    struct dora__py_async *async = self->async;
-    PyObject *callback, *before, *result;
-
-    if (async->loop == loop)
-        return 0;
-    callback = PyCFunction_New(&wake_all_definition, (PyObject *)self);
-    if (callback == NULL)
-        return -1;
-    before = Py_XNewRef(async->loop);
-    if (before != NULL) {
-        result = PyObject_CallMethod(before, "remove_reader", "i", async->fd);
-        if (result == NULL)
-            PyErr_Clear(); /* it is closed */
-        Py_XDECREF(result);
-        Py_DECREF(before);
-    }
-    result = PyObject_CallMethod(loop, "add_reader", "iO", async->fd, callback);
-    Py_DECREF(callback);
-    if (result == NULL)
-        return -1;
-    Py_DECREF(result);
-    Py_XSETREF(async->loop, Py_NewRef(loop));
-    return 0;
-}
-
 static PyObject *
 running_loop(void)
 {
@@ -215,6 +198,75 @@ running_loop(void)
     loop = PyObject_CallMethod(asyncio, "get_running_loop", NULL);
     Py_DECREF(asyncio);
     return loop;
+}
+
+/* The loop calls it when the eventfd can be read. */
+static PyObject *
+wake_all(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct dora__py_async *async = ((struct dora__py_node *)object)->async;
+    uint64_t count;
+    PyObject *futures, *running;
+    int r = 0;
+
+    if (read(async->fd, &count, sizeof(count)) < 0)
+        Py_RETURN_NONE;
+    running = running_loop();
+    futures = running == NULL ? NULL : take_waiters(object);
+    if (futures == NULL)
+        r = -1;
+    for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(futures); i++)
+        r = finish_in_its_loop(running, PyList_GET_ITEM(futures, i));
+    Py_XDECREF(futures);
+    Py_XDECREF(running);
+    if (r < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef wake_all_definition = {"wake_all", wake_all, METH_NOARGS,
+                                          NULL};
+
+/* Keeps none that has ended. */
+static int
+forget_closed(PyObject *loops)
+{
+    PyObject *all = PyDict_Keys(loops);
+    int r = all == NULL ? -1 : 0;
+
+    for (Py_ssize_t i = 0; r == 0 && i < PyList_GET_SIZE(all); i++) {
+        PyObject *loop = PyList_GET_ITEM(all, i);
+        PyObject *closed = PyObject_CallMethod(loop, "is_closed", NULL);
+        int is = closed == NULL ? -1 : PyObject_IsTrue(closed);
+
+        Py_XDECREF(closed);
+        r = is <= 0 ? is : PyDict_DelItem(loops, loop);
+    }
+    Py_XDECREF(all);
+    return r;
+}
+
+/* Lets `loop` read the eventfd. */
+static int
+use_loop(struct dora__py_node *self, PyObject *loop)
+{
+    struct dora__py_async *async = self->async;
+    PyObject *callback, *result;
+    int known = PyDict_Contains(async->loops, loop);
+
+    if (known != 0)
+        return known < 0 ? -1 : 0;
+    if (forget_closed(async->loops) < 0)
+        return -1;
+    callback = PyCFunction_New(&wake_all_definition, (PyObject *)self);
+    if (callback == NULL)
+        return -1;
+    result = PyObject_CallMethod(loop, "add_reader", "iO", async->fd, callback);
+    Py_DECREF(callback);
+    if (result == NULL)
+        return -1;
+    Py_DECREF(result);
+    return PyDict_SetItem(async->loops, loop, Py_None);
 }
 
 /* Notes that the future waits, so that `loop` will be woken for it. */
@@ -282,7 +334,7 @@ dora__py_async_traverse(struct dora__py_async *async, visitproc visit,
 {
     if (async == NULL)
         return 0;
-    Py_VISIT(async->loop);
+    Py_VISIT(async->loops);
     Py_VISIT(async->waiters);
     return 0;
 }
@@ -292,7 +344,7 @@ dora__py_async_clear(struct dora__py_async *async)
 {
     if (async == NULL)
         return;
-    Py_CLEAR(async->loop);
+    Py_CLEAR(async->loops);
     Py_CLEAR(async->waiters);
 }
 

@@ -245,6 +245,69 @@ class Events(FlowTest):
         })
         self.assertEqual(run.lines("sink"), ["True 300"])
 
+    def test_a_loop_is_woken_after_another_has_ended(self):
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                from probe import hear
+                node = Node()
+                hear("the other loop has ended")
+                node.send_output("x", b"late")
+            """, outputs=["x"]),
+            "sink": Node("""
+                import asyncio, threading
+                from dora import Node
+                from probe import tell
+                node = Node()
+                def other():
+                    event = asyncio.run(node.recv_async(timeout=0.05))
+                    print(event["type"])
+                    tell("the other loop has ended")
+                async def main():
+                    waiting = asyncio.create_task(node.recv_async())
+                    await asyncio.sleep(0)
+                    thread = threading.Thread(target=other)
+                    thread.start()
+                    print(bytes((await waiting)["value"]))
+                    thread.join()
+                asyncio.run(main())
+            """, inputs={"x": "source/x"}),
+        })
+        self.assertEqual(run.lines("sink"), ["ERROR", "b'late'"])
+
+    def test_loops_in_threads_share_the_events(self):
+        """None sleeps while there is one; each is told of the end."""
+        run = self.flow({
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                for n in range(400):
+                    node.send_output("x", b"%d" % n)
+                    if n % 20 == 0:
+                        node.next(timeout=5)
+            """, outputs=["x"], inputs={"ack": "sink/ack"}),
+            "sink": Node("""
+                import asyncio, threading
+                from dora import Node
+                node, got = Node(), []
+                async def main():
+                    while (event := await node.recv_async()) is not None:
+                        if event["type"] == "INPUT":
+                            n = int(bytes(event["value"]))
+                            got.append(n)
+                            if n % 20 == 0:
+                                node.send_output("ack", b"")
+                threads = [threading.Thread(target=asyncio.run, args=[main()])
+                           for _ in range(3)]
+                for thread in threads: thread.start()
+                for thread in threads: thread.join()
+                print(sorted(got) == list(range(400)))
+            """, inputs={"x": {"source": "source/x", "queue_policy": "backpressure"}},
+                outputs=["ack"]),
+        })
+        self.assertEqual(run.lines("sink"), ["True"])
+        self.assertLess(run.seconds, 10)
+
 
 class Requests(FlowTest):
     def test_an_answer_carries_the_id_of_its_request(self):
