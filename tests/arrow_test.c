@@ -177,10 +177,10 @@ test_arrow_texts_lose_what_lies_before_and_behind(void **state)
     root = dora__arrow_root(arrow);
     assert_int_equal(root->sizes[2], 2);
     assert_memory_equal(root->buffers[2], "tw", 2);
-    assert_true(dora__arrow_places(root, 0, &from, &to));
+    dora__arrow_places(root, 0, &from, &to);
     assert_int_equal(from, 0);
     assert_int_equal(to, 2);
-    assert_true(dora__arrow_places(root, 1, &from, &to));
+    dora__arrow_places(root, 1, &from, &to);
     assert_int_equal(from, 2);
     assert_int_equal(to, 2);
     dora__arrow_unref(arrow);
@@ -216,13 +216,13 @@ test_arrow_children_go_with_their_parent(void **state)
     assert_int_equal(dora__arrow_root(arrow)->child_count, 2);
     lists = dora__arrow_root(arrow)->children;
     assert_int_equal(lists->length, 2);
-    assert_true(dora__arrow_places(lists, 0, &from, &to));
+    dora__arrow_places(lists, 0, &from, &to);
     assert_int_equal(to - from, 2);
     assert_int_equal(((const int64_t *)lists->children->buffers[1])[from], 12);
-    assert_true(dora__arrow_places(lists, 1, &from, &to));
+    dora__arrow_places(lists, 1, &from, &to);
     assert_int_equal(to - from, 0);
     pairs = lists->next;
-    assert_true(dora__arrow_places(pairs, 0, &from, &to));
+    dora__arrow_places(pairs, 0, &from, &to);
     assert_int_equal(((const int64_t *)pairs->children->buffers[1])[from], 14);
     assert_int_equal(to - from, 2);
     dora__arrow_unref(arrow);
@@ -428,6 +428,52 @@ test_arrow_writing_stays_in_its_room(void **state)
         assert_int_equal(block[i], 0xA5);
 }
 
+/* The ends say nothing of what lies between. */
+static void
+test_arrow_places_between_are_looked_at(void **state)
+{
+    static _Alignas(64) unsigned char block[MOST];
+    int32_t places[] = {0, 2, 3, 5}, *packed;
+    struct dora__arrow_size size;
+    struct dora__arrow *arrow;
+    struct dora_error err = {0};
+    struct column whole;
+
+    (void)state;
+    column(&whole, "u", 0, 3, NULL, places, "abcde");
+    size.whole = pack(&whole, block);
+    assert_int_equal(
+        dora__arrow_open(block, size.whole, &released, count_release, &arrow),
+        0);
+    packed = (int32_t *)(uintptr_t)dora__arrow_root(arrow)->buffers[1];
+    dora__arrow_unref(arrow);
+    packed[1] = 4; /* shared memory: anybody's accident */
+    assert_int_equal(
+        dora__arrow_open(block, size.whole, &released, count_release, &arrow),
+        -EBADMSG);
+    places[1] = 4;
+    assert_int_equal(
+        dora__arrow_measure(&whole.schema, &whole.array, &size, &err), 0);
+    assert_int_equal(
+        dora__arrow_pack(&whole.schema, &whole.array, &size, block, &err),
+        -EINVAL);
+}
+
+/* A schema's metadata is as long as it says inside itself. */
+static void
+test_arrow_metadata_ends_where_it_says(void **state)
+{
+    static const char good[] = "\1\0\0\0\1\0\0\0k\2\0\0\0vv";
+    size_t size = sizeof good - 1;
+
+    (void)state;
+    assert_int_equal(dora__arrow_metadata_size(good, SIZE_MAX), size);
+    for (size_t room = 0; room < size; room++)
+        assert_int_equal(dora__arrow_metadata_size(good, room), 0);
+    assert_int_equal(dora__arrow_metadata_size("\1\0\0\0\377\377\377\377", 8),
+                     0);
+}
+
 /* --- blocks of any bytes ------------------------------------------------- */
 
 static void
@@ -441,12 +487,15 @@ look_at(const struct dora__arrow_field *field)
             sum +=
                 ((const unsigned char *)field
                      ->buffers[1])[(size_t)(i + 1) * field->layout.width - 1];
-        if (field->layout.kind == DORA__ARROW_TEXT32 &&
-            dora__arrow_places(field, i, &from, &to) && from < to)
-            sum += ((const unsigned char *)field->buffers[2])[to - 1];
-        if (field->layout.kind == DORA__ARROW_LIST32 &&
-            dora__arrow_places(field, i, &from, &to))
-            assert_true(to <= field->children->length);
+        if (field->layout.kind == DORA__ARROW_TEXT32) {
+            dora__arrow_places(field, i, &from, &to);
+            for (; from < to; from++)
+                sum += ((const unsigned char *)field->buffers[2])[from];
+        }
+        if (field->layout.kind == DORA__ARROW_LIST32) {
+            dora__arrow_places(field, i, &from, &to);
+            assert_true(from <= to && to <= field->children->length);
+        }
     }
     assert_true(sum >= 0);
     for (const struct dora__arrow_field *c = field->children; c != NULL;
@@ -528,6 +577,8 @@ main(void)
         cmocka_unit_test(test_arrow_contradictions_are_refused),
         cmocka_unit_test(test_arrow_too_deep),
         cmocka_unit_test(test_arrow_writing_stays_in_its_room),
+        cmocka_unit_test(test_arrow_places_between_are_looked_at),
+        cmocka_unit_test(test_arrow_metadata_ends_where_it_says),
         cmocka_unit_test(test_arrow_blocks_of_any_bytes),
     };
 

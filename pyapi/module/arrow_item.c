@@ -76,21 +76,12 @@ fixed_item(const struct dora__arrow_field *field, int64_t index)
 #undef AT
 
 static PyObject *
-outside(void)
-{
-    PyErr_SetString(PyExc_RuntimeError,
-                    "the message contradicts itself: places outside of it");
-    return NULL;
-}
-
-static PyObject *
 text_item(const struct dora__arrow_field *field, int64_t index)
 {
     const char *bytes = field->buffers[2];
     int64_t from, to;
 
-    if (!dora__arrow_places(field, index, &from, &to))
-        return outside();
+    dora__arrow_places(field, index, &from, &to);
     if (field->format[0] == 'z' || field->format[0] == 'Z')
         return PyBytes_FromStringAndSize(bytes + from, (Py_ssize_t)(to - from));
     return PyUnicode_DecodeUTF8(bytes + from, (Py_ssize_t)(to - from),
@@ -134,8 +125,7 @@ list_item(const struct dora__arrow_field *field, int64_t index)
     int64_t from, to;
     PyObject *list;
 
-    if (!dora__arrow_places(field, index, &from, &to))
-        return outside();
+    dora__arrow_places(field, index, &from, &to);
     list = dora__py_arrow_list(field->children, from, to - from);
     return strcmp(field->format, "+m") == 0 ? map_item(list) : list;
 }
@@ -150,8 +140,11 @@ dictionary_item(const struct dora__arrow_field *field, int64_t index)
     Py_XDECREF(number);
     if (PyErr_Occurred())
         return NULL;
-    if (at < 0 || at >= field->dictionary->length)
-        return outside();
+    if (at < 0 || at >= field->dictionary->length) {
+        PyErr_SetString(PyExc_RuntimeError, "the message contradicts itself: "
+                                            "a number beyond its dictionary");
+        return NULL;
+    }
     return dora__py_arrow_item(field->dictionary, at);
 }
 

@@ -115,8 +115,8 @@ dora__arrow_bytes(const struct ArrowArray *array)
 /* --- arrow_unpack.c: out of one ------------------------------------------ */
 
 /* Part of a block; lives as long as the dora__arrow. Every buffer is as large
- * as `length` asks, and the first and last place of a list or text lie in what
- * they point to; the places between are the maker's. */
+ * as `length` asks, and the places of a list or text run forwards in what they
+ * point to. Numbers into a dictionary are the maker's. */
 struct dora__arrow_field {
     const char *format, *name;
     const char *metadata; /* NULL: none */
@@ -145,9 +145,8 @@ const struct dora__arrow_field *
 dora__arrow_root(const struct dora__arrow *arrow);
 /* Whether the item is there. */
 bool dora__arrow_valid(const struct dora__arrow_field *field, int64_t index);
-/* Items [*ret_from, *ret_to) of what the list or text `index` points to. False:
- * its places lie outside. */
-bool dora__arrow_places(const struct dora__arrow_field *field, int64_t index,
+/* Items [*ret_from, *ret_to) of what the list or text `index` points to. */
+void dora__arrow_places(const struct dora__arrow_field *field, int64_t index,
                         int64_t *ret_from, int64_t *ret_to);
 
 /* The field, or items [start, start + length) of it, for others: each holds
@@ -175,6 +174,10 @@ struct dora__arrow_packed {
         uint64_t at, size; /* in the block; size 0 at 0: none */
     } buffers[DORA__ARROW_BUFFERS];
 };
+
+/* Bytes of a schema's metadata, key-value pairs behind their count, if they end
+ * within `room`; 0: they do not, or are none. */
+size_t dora__arrow_metadata_size(const char *metadata, size_t room);
 
 struct dora__arrow_trailer {
     uint64_t tree_at;

@@ -286,39 +286,52 @@ place(const void *places, size_t width, size_t index)
                       : ((const int64_t *)places)[index];
 }
 
-/* The places, counted from the first; what they point to is *ret_to behind
- * *ret_from. */
+/* Places [start, start + length] of a list or text, counted from the first.
+ * False: they run backwards. */
+static bool
+copy_places(unsigned char *to, const void *places, size_t width, size_t start,
+            size_t length)
+{
+    int64_t first = place(places, width, start), last = 0;
+
+    for (size_t i = 0; i <= length; i++) {
+        int64_t at = place(places, width, start + i) - first;
+
+        if (at < last)
+            return false;
+        last = at;
+        if (width == 4)
+            ((int32_t *)(void *)to)[i] = (int32_t)at;
+        else
+            ((int64_t *)(void *)to)[i] = at;
+    }
+    return true;
+}
+
+/* What they point to is *ret_to behind *ret_from. */
 static int
 put_places(struct pack *pack, struct dora__arrow_packed *field,
            const struct window *in, size_t width, size_t *ret_from,
            size_t *ret_to)
 {
-    const void *places = buffer_of(in, 1);
-    int64_t from = 0, to = 0;
+    static const int64_t none[1];
+    const void *places = in->length > 0 ? buffer_of(in, 1) : none;
+    size_t start = in->length > 0 ? in->start : 0;
+    int64_t from, to;
     unsigned char *out;
     int r = take_buffer(pack, field, 1, (in->length + 1) * width, &out);
 
     if (r < 0)
         return r;
-    if (in->length > 0) {
-        if (places == NULL)
-            return contradiction(pack, "a buffer is missing");
-        from = place(places, width, in->start);
-        to = place(places, width, in->start + in->length);
-        if (from < 0 || to < from)
-            return contradiction(pack, "places run backwards");
-    }
+    if (places == NULL)
+        return contradiction(pack, "a buffer is missing");
+    from = place(places, width, start);
+    to = place(places, width, start + in->length);
+    if (from < 0 || to < from ||
+        (out != NULL && !copy_places(out, places, width, start, in->length)))
+        return contradiction(pack, "places run backwards");
     *ret_from = (size_t)from;
     *ret_to = (size_t)to;
-    for (size_t i = 0; out != NULL && i <= in->length; i++) {
-        int64_t at =
-            in->length == 0 ? 0 : place(places, width, in->start + i) - from;
-
-        if (width == 4)
-            ((int32_t *)(void *)out)[i] = (int32_t)at;
-        else
-            ((int64_t *)(void *)out)[i] = at;
-    }
     return 0;
 }
 
@@ -377,19 +390,23 @@ put_buffers(struct pack *pack, struct dora__arrow_packed *field,
     return r;
 }
 
-/* Of the interface's key-value pairs: a count, then sizes and bytes. */
-static size_t
-metadata_size(const char *metadata)
+size_t
+dora__arrow_metadata_size(const char *metadata, size_t room)
 {
     size_t at = sizeof(int32_t);
     int32_t count, size;
 
-    if (metadata == NULL)
+    if (room < sizeof count)
         return 0;
     memcpy(&count, metadata, sizeof count);
     for (int64_t i = 0; i < 2 * (int64_t)count; i++) {
+        if (room - at < sizeof size)
+            return 0;
         memcpy(&size, metadata + at, sizeof size);
-        at += sizeof size + (size_t)(size > 0 ? size : 0);
+        at += sizeof size;
+        if (size < 0 || room - at < (size_t)size)
+            return 0;
+        at += (size_t)size;
     }
     return at;
 }
@@ -400,7 +417,9 @@ put_words(struct pack *pack, struct dora__arrow_packed *field,
 {
     const char *name = schema->name != NULL ? schema->name : "";
     size_t format = strlen(schema->format) + 1, names = strlen(name) + 1;
-    size_t extra = metadata_size(schema->metadata);
+    size_t extra = schema->metadata == NULL
+                       ? 0
+                       : dora__arrow_metadata_size(schema->metadata, SIZE_MAX);
     size_t padded = (sizeof *field + format + names + extra + 7) & ~(size_t)7;
     unsigned char *to;
     int r;
