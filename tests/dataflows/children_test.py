@@ -119,6 +119,38 @@ class Children(FlowTest):
             print(got)
         """)
 
+    def test_workers_that_return_views(self):
+        """A pool forked in the handler, while the values are held; what comes
+        back is a copy, and the values are still the node's."""
+        run = self.flow({
+            "source": Node(SOURCE, outputs=["x"]),
+            "sink": Node("""
+                import multiprocessing
+                import numpy as np
+                from dora import Node
+                fork, held, got = multiprocessing.get_context("fork"), [], []
+
+                def load(number):
+                    return np.frombuffer(held[number], np.uint8)[1000:]
+
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT":
+                        held.append(event["value"])
+                    if len(held) == 10:
+                        with fork.Pool(4) as pool:
+                            arrays = pool.map(load, range(10))
+                        for array, value in zip(arrays, held):
+                            assert len(array) == 99_000 and (array == value[0].as_py()).all()
+                            got.append(int(array[0]))
+                        held.clear()
+                print(got)
+            """, numpy=True, isolation="process", inputs={
+                "x": {"source": "source/x", "queue_policy": "backpressure"}}),
+        })
+        self.assertEqual(run.lines("sink"), [str(list(range(30)))], run)
+        self.assert_accounted(run)
+
     def test_helper_that_imports_dora(self):
         """It is no node: told so, or without the module; the node goes on."""
         self.write("helper.py", HELPER)

@@ -8,7 +8,7 @@ from harness import FlowTest, Node, either, has_long_form
 class Finalization(FlowTest):
     @has_long_form
     def test_with_values_threads_and_pools_alive(self):
-        for _ in range(either(3, 500)):
+        for number in range(either(3, 500)):
             self.fresh()
             run = self.flow({
                 "source": Node("""
@@ -18,14 +18,14 @@ class Finalization(FlowTest):
                         node.send_output_raw("x", 50_000).send()
                 """, outputs=["x"]),
                 "busy": Node("""
-                    import concurrent.futures, threading, time
+                    import concurrent.futures, sys, threading, time
                     from dora import Node
                     node = Node()
                     values = [node.next()["value"] for _ in range(10)]
                     views = [memoryview(value) for value in values]
                     class Slow:
                         def __init__(self): self.value = values[0]
-                        def __del__(self): time.sleep(0.05)
+                        def __del__(self): time.sleep(float(sys.argv[1]))
                     slow = Slow()
                     pool = concurrent.futures.ThreadPoolExecutor(2)
                     pool.submit(time.sleep, 0.05)
@@ -35,7 +35,8 @@ class Finalization(FlowTest):
                         node.send_output("y", v) for v in iter(lambda: values[1], 0)
                     ], daemon=True).start()
                     print("over")
-                """, outputs=["y"], inputs={"x": {"source": "source/x", "queue_size": 20}}),
+                """, outputs=["y"], inputs={"x": {"source": "source/x", "queue_size": 20}},
+                    args="0.05" if number else "2"),
                 "sink": Node("""
                     from dora import Node
                     kept = [event for event in Node()]

@@ -225,6 +225,19 @@ class Descriptors(FlowTest):
             self.assertLess(before, 40 if inside else 16)
             self.assertLessEqual(grown, 3 if inside else 0)
 
+    def test_too_few_are_refused_before_anything_runs(self):
+        """T16: wherever in the start they run out."""
+        for limit in range(7, 22, 3):
+            with self.subTest(limit=limit):
+                self.fresh()
+                run = self.flow({
+                    "source": Node("print('runs')", outputs=["x"]),
+                    "sink": Node("print('runs')", inputs={"x": "source/x"}),
+                }, code=1, popen={"preexec_fn": lambda n=limit: resource.setrlimit(
+                    resource.RLIMIT_NOFILE, (n, n))})
+                self.assertIn("Too many open files", run.out + run.err, run)
+                self.assertNotIn("runs", run.out, run)
+
 
 class BadFiles(FlowTest):
     """I9: one clear error with its place, all errors of a file at once."""
