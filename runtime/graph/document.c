@@ -5,24 +5,20 @@
  *    deeper than a recursion can go. An alias shares the items of its anchor;
  *    what it weighs is counted as if it were a copy.
  * 2. Every complaint has the place of the text that is wrong.
- * 3. All of a tree lies in chunks that are freed together. What is being
- *    collected lies in arrays that free themselves when a step fails.
+ * 3. All of a tree lies in chunks that are freed together (chunks.h). What is
+ *    being collected lies in arrays that free themselves when a step fails.
  * 4. Strings hold no NUL, so whoever reads them may use them as C strings. */
 #include "document.h"
+
+#include "chunks.h"
+#include "yaml_error.h"
 
 #include <assert.h>
 #include <string.h>
 #include <yaml.h>
 
 enum {
-    CHUNK = 1 << 16,
     EXPANDED_BYTES = 4 * DORA__MAX_DOCUMENT, /* of text, aliases written out */
-};
-
-struct chunk {
-    struct chunk *next;
-    size_t used, size;
-    max_align_t data[];
 };
 
 struct weight {
@@ -39,7 +35,7 @@ struct anchor {
 
 struct loader {
     yaml_parser_t parser;
-    struct chunk *chunks;
+    struct dora__chunk *chunks;
     struct anchor *anchors; /* newest first: a later one hides an earlier */
     size_t anchor_count;
     struct weight total; /* of all that was read, aliases written out */
@@ -57,51 +53,6 @@ struct items {
 
 #define AT(loader, place, ...) \
     ((loader)->mark = (place), dora__fail((loader)->err, EINVAL, __VA_ARGS__))
-
-static void *
-keep(struct loader *l, size_t size)
-{
-    struct chunk *chunk = l->chunks;
-    size_t step = (size + sizeof(max_align_t) - 1) & -sizeof(max_align_t);
-
-    if (chunk == NULL || chunk->size - chunk->used < step) {
-        size_t room = step > CHUNK ? step : CHUNK;
-
-        chunk = malloc(sizeof *chunk + room);
-        if (chunk == NULL)
-            return NULL;
-        *chunk = (struct chunk){.next = l->chunks, .size = room};
-        l->chunks = chunk;
-    }
-
-    void *place = (char *)chunk->data + chunk->used;
-
-    chunk->used += step;
-    return place;
-}
-
-static char *
-keep_text(struct loader *l, const void *text, size_t size)
-{
-    char *copy = keep(l, size + 1);
-
-    if (copy != NULL) {
-        memcpy(copy, text, size);
-        copy[size] = '\0';
-    }
-    return copy;
-}
-
-static void
-free_chunks(struct chunk *chunk)
-{
-    while (chunk != NULL) {
-        struct chunk *next = chunk->next;
-
-        free(chunk);
-        chunk = next;
-    }
-}
 
 static void
 free_items(struct items *items)
@@ -126,54 +77,12 @@ add_item(struct items *items)
     return &items->values[items->count++];
 }
 
-static struct dora__mark
-place(yaml_mark_t mark)
-{
-    return (struct dora__mark){(uint32_t)mark.line + 1,
-                               (uint32_t)mark.column + 1};
-}
-
-/* Line and column of a byte of the text, for errors that only know that. */
-static struct dora__mark
-place_of_byte(const struct loader *l, size_t offset)
-{
-    struct dora__mark mark = {1, 1};
-
-    for (size_t i = 0; i < offset && i < l->size; i++) {
-        if (l->text[i] == '\n')
-            mark = (struct dora__mark){mark.line + 1, 1};
-        else if ((l->text[i] & 0xC0) != 0x80)
-            mark.column++;
-    }
-    return mark;
-}
-
-static int
-syntax_error(struct loader *l)
-{
-    const yaml_parser_t *p = &l->parser;
-    const char *problem = p->problem ? p->problem : "malformed text";
-    size_t at = p->problem_mark.index;
-
-    if (p->error == YAML_MEMORY_ERROR)
-        return dora__fail(l->err, ENOMEM, "out of memory");
-    if (p->error == YAML_READER_ERROR)
-        return AT(l, place_of_byte(l, p->problem_offset),
-                  "not valid YAML: %s (byte 0x%02X)", problem,
-                  p->problem_offset < l->size ? l->text[p->problem_offset] : 0);
-    if (p->error == YAML_SCANNER_ERROR && at < l->size && l->text[at] == '\t')
-        return AT(l, place(p->problem_mark),
-                  "not valid YAML: a tab cannot indent; use spaces");
-    if (p->context == NULL)
-        return AT(l, place(p->problem_mark), "not valid YAML: %s", problem);
-    return AT(l, place(p->problem_mark), "not valid YAML: %s, %s from line %zu",
-              problem, p->context, p->context_mark.line + 1);
-}
-
 static int
 next_event(struct loader *l, yaml_event_t *ret_event)
 {
-    return yaml_parser_parse(&l->parser, ret_event) ? 0 : syntax_error(l);
+    if (yaml_parser_parse(&l->parser, ret_event))
+        return 0;
+    return dora__yaml_error(&l->parser, l->text, l->size, &l->mark, l->err);
 }
 
 static int
@@ -214,7 +123,7 @@ set_anchor(struct loader *l, const char *name, const struct dora__value *value,
     if (++l->anchor_count > DORA__MAX_ANCHORS)
         return AT(l, value->mark, "more than %d anchors in the file",
                   DORA__MAX_ANCHORS);
-    anchor = keep(l, sizeof *anchor);
+    anchor = dora__chunks_take(&l->chunks, sizeof *anchor);
     if (anchor == NULL)
         return dora__fail(l->err, ENOMEM, "out of memory");
     *anchor = (struct anchor){l->anchors, name, *value, weight};
@@ -232,15 +141,15 @@ load_alias(struct loader *l, const yaml_event_t *event, unsigned depth,
     while (anchor != NULL && strcmp(anchor->name, name) != 0)
         anchor = anchor->next;
     if (anchor == NULL)
-        return AT(l, place(event->start_mark),
+        return AT(l, dora__yaml_place(event->start_mark),
                   "the alias `*%.64s` has no anchor `&%.64s` before it", name,
                   name);
     if (depth + anchor->weight.height > DORA__MAX_DEPTH)
-        return AT(l, place(event->start_mark),
+        return AT(l, dora__yaml_place(event->start_mark),
                   "nested deeper than %d levels by the alias `*%.64s`",
                   DORA__MAX_DEPTH, name);
     *value = anchor->value;
-    value->mark = place(event->start_mark);
+    value->mark = dora__yaml_place(event->start_mark);
     value->key = NULL;
     *ret_weight = anchor->weight;
     return count(l, value->mark, anchor->weight);
@@ -252,15 +161,16 @@ load_scalar(struct loader *l, const yaml_event_t *event,
 {
     size_t size = event->data.scalar.length;
     const char *text = (const char *)event->data.scalar.value;
-    int rc = refuse_tag(l, event->data.scalar.tag, place(event->start_mark));
+    int rc = refuse_tag(l, event->data.scalar.tag,
+                        dora__yaml_place(event->start_mark));
 
     if (rc < 0)
         return rc;
-    value->mark = place(event->start_mark);
+    value->mark = dora__yaml_place(event->start_mark);
     if (memchr(text, '\0', size) != NULL)
         return AT(l, value->mark, "a string here cannot hold a NUL character");
     value->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    value->text = keep_text(l, text, size);
+    value->text = dora__chunks_text(&l->chunks, text, size);
     if (value->text == NULL)
         return dora__fail(l->err, ENOMEM, "out of memory");
     value->text_size = size;
@@ -311,7 +221,7 @@ load_key(struct loader *l, const yaml_event_t *event, struct dora__value *item)
 {
     const char *text = (const char *)event->data.scalar.value;
     size_t size = event->data.scalar.length;
-    struct dora__mark mark = place(event->start_mark);
+    struct dora__mark mark = dora__yaml_place(event->start_mark);
     int rc;
 
     if (event->type == YAML_ALIAS_EVENT)
@@ -329,7 +239,7 @@ load_key(struct loader *l, const yaml_event_t *event, struct dora__value *item)
         event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
         return AT(l, mark,
                   "merge keys (`<<`) are not supported: repeat the keys");
-    item->key = keep_text(l, text, size);
+    item->key = dora__chunks_text(&l->chunks, text, size);
     if (item->key == NULL)
         return dora__fail(l->err, ENOMEM, "out of memory");
     item->key_mark = mark;
@@ -406,7 +316,8 @@ load_items(struct loader *l, bool map, unsigned depth,
         if (rc < 0)
             return rc;
     }
-    value->items = keep(l, items.count * sizeof *items.values);
+    value->items =
+        dora__chunks_take(&l->chunks, items.count * sizeof *items.values);
     if (value->items == NULL)
         return dora__fail(l->err, ENOMEM, "out of memory");
     if (items.count > 0)
@@ -423,7 +334,7 @@ load_collection(struct loader *l, const yaml_event_t *event, unsigned depth,
     int rc;
 
     value->type = map ? DORA__MAP : DORA__LIST;
-    value->mark = place(event->start_mark);
+    value->mark = dora__yaml_place(event->start_mark);
     value->text = "";
     rc = refuse_tag(
         l, map ? event->data.mapping_start.tag : event->data.sequence_start.tag,
@@ -457,7 +368,8 @@ load_value(struct loader *l, const yaml_event_t *event, unsigned depth,
     else
         anchor = event->data.mapping_start.anchor;
     if (anchor != NULL) {
-        name = keep_text(l, anchor, strlen((const char *)anchor));
+        name =
+            dora__chunks_text(&l->chunks, anchor, strlen((const char *)anchor));
         if (name == NULL)
             return dora__fail(l->err, ENOMEM, "out of memory");
     }
@@ -496,7 +408,7 @@ load_root(struct loader *l, struct dora__value *root)
             break;
         case YAML_DOCUMENT_START_EVENT:
             if (begun)
-                rc = AT(l, place(event.start_mark),
+                rc = AT(l, dora__yaml_place(event.start_mark),
                         "a second document begins here; a file holds one");
             begun = true;
             break;
@@ -551,7 +463,7 @@ dora__document_load(const char *text, size_t size,
     *ret_document = (struct dora__document){root, l.chunks};
     return 0;
 fail:
-    free_chunks(l.chunks);
+    dora__chunks_free(l.chunks);
     if (rc == -EINVAL)
         *ret_mark = l.mark;
     return rc;
@@ -560,7 +472,7 @@ fail:
 void
 dora__document_fini(struct dora__document *document)
 {
-    free_chunks(document->memory);
+    dora__chunks_free(document->memory);
     *document = (struct dora__document){0};
 }
 
