@@ -1,6 +1,6 @@
 /* stop_test.c - how a dataflow is stopped: the graces, what becomes of
- * nodes that were about to start again, and from where it may be done. argv[1]:
- * the directory of the helper programs. */
+ * nodes that were about to start again, and from where it may be done (T50).
+ * argv[1]: the directory of the helper programs. */
 #include "harness.h"
 
 #include <stdatomic.h>

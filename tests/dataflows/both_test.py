@@ -1,6 +1,8 @@
 """Outputs on which goes out what a node prints, and what it sends itself."""
 
-from harness import FlowTest, Node
+import os
+
+from harness import FlowTest, Node, settings
 
 LOSSLESS = {"queue_policy": "backpressure", "queue_size": 4}
 
@@ -279,3 +281,37 @@ class Both(FlowTest):
         self.assertEqual(run.lines("reader"), 4 * ["INPUT out"] + [
             "INPUT_CLOSED out", "INPUT_RECOVERED out", "INPUT out",
             "INPUT_CLOSED out", "STOP ALL_INPUTS_CLOSED"])
+
+    def test_one_started_by_hand_gets_both(self):
+        """What is sent and printed from its Node() on."""
+        running = self.start({
+            "talker": Node("""
+                from dora import Node
+                node, n = Node(), 0
+                for event in node:
+                    if event["type"] == "INPUT":
+                        print("line", n, flush=True)
+                        node.send_output("out", b"%d" % n)
+                        n += 1
+            """, inputs={"tick": "dora/timer/millis/10"}, outputs=["out"],
+                send_stdout_as="out"),
+            "hand": Node(path="dynamic", inputs={"out": {
+                "source": "talker/out", "queue_policy": "backpressure"}}),
+        })
+        running.expect("talker: line 20")
+        for _ in range(2):  # it may come again
+            self.write("by_hand.py", """
+                from dora import Node
+                node, first = Node(), {}
+                while len(first) < 2:
+                    value = node.next()["value"]
+                    text = value.type == "string"
+                    number = int(value[0].as_py().split()[1] if text else bytes(value))
+                    first.setdefault(text, number)
+                print(all(number >= 20 for number in first.values()))
+            """)
+            hand = self.command("node", "--id", "hand", "--python", settings.python,
+                                os.path.join(self.directory, "by_hand.py"))
+            self.assertEqual(hand.stdout, "True\n", hand)
+        running.signal()
+        self.assert_accounted(self.ended(running))
