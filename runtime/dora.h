@@ -314,7 +314,8 @@ struct dora_node_stats {
                         person; NULL: it names none */
 };
 
-/* Per edge, at any instant: sent = delivered + dropped + queued. */
+/* Per edge, at any instant: sent = delivered + dropped + queued. What a node
+ * prints and what it sends on one output is counted together. */
 struct dora_edge_stats {
     const char *from_node, *output; /* NULL for a timer */
     const char *to_node, *input;
