@@ -191,11 +191,13 @@ dora__inhost_script(struct dora__guest *g)
 
     g->globals = boot(g);
     if (g->globals == NULL) {
-        if (g->refused[0] != 0) /* a .pth file imports it */
+        bool asked = atomic_load_explicit(&g->asked, memory_order_relaxed);
+
+        if (asked || g->refused[0] != 0) /* a .pth file imports it */
             PyErr_Clear();
         else
             PyErr_Print(); /* no script has run: nothing here exits */
-        return 1 << 8;
+        return asked ? SIGTERM : 1 << 8;
     }
     g->thread = PyThreadState_Get();
     if (execute(g->argv[2]) < 0)

@@ -1,6 +1,7 @@
 """What .pth files import before a node's first line."""
 
 import os
+import signal
 import subprocess
 
 from harness import FlowTest, Node, settings
@@ -46,6 +47,20 @@ class Site(FlowTest):
         run, tiers = self.two(env=self.base("import sys; sys.mark = 'base'"))
         self.assertEqual(tiers, {"interpreter"}, run)
         self.assertEqual(run.lines("a") + run.lines("b"), ["False base"] * 2, run)
+
+    def test_ended_while_it_imports(self):
+        """As a process would be: by a signal, and without a word."""
+        self.write("slow/sitecustomize.py", "print('slow', flush=True)\nwhile True: pass\n")
+        line = f"import sys; sys.path.append({self.directory + '/slow'!r})"
+        path = self.write_flow({"node": Node(SCRIPT, isolation="interpreter")})
+        running = self.start_file(path, env=self.base(line))
+        running.expect("slow")
+        running.signal()
+        running.expect("stopping")
+        running.signal()
+        run = self.ended(running, None)
+        self.assertEqual(run.node("node")["exit_code"], signal.SIGTERM, run)
+        self.assertNotIn("Traceback", run.out + run.err, run)
 
     def test_environment_is_asked_and_not_its_base(self):
         place = os.path.join(self.directory, "venv")
