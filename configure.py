@@ -320,23 +320,33 @@ def lacks_numpy(pythons):
     return bool(system) and run([system[0], "-I", "-c", "import numpy"]) is None
 
 
+def is_offered(package):
+    """Whether this system's archive has it."""
+    shown = subprocess.run(["apt-cache", "show", "--quiet=1", package],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return shown.returncode == 0
+
+
 def set_up(found, pythons):
-    """Installs what is required, and what the tests need."""
+    """Installs what is required, and what the tests need; of what is optional,
+    what there is."""
     packages = missing(found, pythons, (REQUIRED, TESTS))
-    if ARGS.setup == "all":
-        packages += missing(found, pythons, (OPTIONAL,))
-    if not packages:
+    extra = (missing(found, pythons, (OPTIONAL,)) if ARGS.setup == "all"
+             else [])
+    if not packages + extra:
         say("setup: nothing to install")
         return
     if not shutil.which("apt-get"):
         sys.exit("configure.py: --setup knows apt-get only; please install "
-                 "what these Debian packages hold: " + " ".join(packages))
+                 "what these Debian packages hold: " +
+                 " ".join(packages + extra))
     before = [] if os.geteuid() == 0 else ["sudo"]
     before += ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get",
                "-o", "DPkg::Lock::Timeout=300"]
+    subprocess.call([*before, "update"])  # an old list may still do
+    packages += filter(is_offered, extra)
     say("setup: apt-get install", *packages)
     sys.stdout.flush()
-    subprocess.call([*before, "update"])  # an old list may still do
     if subprocess.call([*before, "install", "-y", "--no-install-recommends",
                         *packages]) != 0:
         sys.exit("configure.py: apt-get could not install: "
