@@ -13,7 +13,6 @@
 #include "chunks.h"
 #include "yaml_error.h"
 
-#include <assert.h>
 #include <string.h>
 #include <yaml.h>
 

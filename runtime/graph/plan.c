@@ -18,7 +18,6 @@
 #include "plan_heaps.h"
 
 #include <assert.h>
-#include <string.h>
 
 enum { SLACK = 64 }; /* records beyond the queues' */
 
