@@ -5,10 +5,23 @@
  * seen of it). */
 #include "command.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+
+/* Gives standard files that whoever started this program has closed their
+ * numbers back: else the shared memory gets one, and what is meant to be printed
+ * is written into it. What cannot be had is not missed until then. */
+static void
+occupy_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1)
+            (void)open("/dev/null", O_RDWR); /* the least that is free: fd */
+    }
+}
 
 /* This program's file: new, or NULL. Without /proc it is what was executed. */
 static char *
@@ -83,6 +96,7 @@ main(int argc, char **argv)
     struct dora_error err;
     int status;
 
+    occupy_standard_files();
     if (argc < 2) {
         (void)fputs(command_usage, stderr);
         return STATUS_USAGE;

@@ -254,6 +254,13 @@ class Places(LimitTest):
         if tier() == "process":
             self.assertIn("without /proc", run.out + run.err)
 
+    def test_without_standard_files(self):
+        """Their numbers do not go to what is opened next."""
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                self.fresh()
+                self.assert_runs(under=("sh", "-c", f'exec "$@" {closed}', "sh"))
+
     def test_without_network(self):
         self.assert_runs(under=own_namespace("-n"))
 
