@@ -12,8 +12,8 @@
 #include <sys/auxv.h>
 
 /* Gives standard files that whoever started this program has closed their
- * numbers back: else the shared memory gets one, and what is meant to be printed
- * is written into it. What cannot be had is not missed until then. */
+ * numbers back: else the shared memory gets one, and what is meant to be
+ * printed is written into it. What cannot be had is not missed until then. */
 static void
 occupy_standard_files(void)
 {
