@@ -286,7 +286,8 @@ enum dora_exit {
     DORA_EXIT_GRACE,       /* killed: did not stop in time */
     DORA_EXIT_NOT_STARTED, /* could not be executed, or was not reached */
     DORA_EXIT_CONSEQUENCE, /* gave up because another node had failed */
-    DORA_EXIT_HUNG,        /* killed: did nothing for health_check_timeout */
+    DORA_EXIT_HUNG,        /* killed: did nothing for health_check_timeout,
+                              or did not join in startup_timeout */
     DORA_EXIT_ATTACHED,    /* `path: dynamic`: was attached exit_code times; how
                               those processes ended is their own affair */
 };

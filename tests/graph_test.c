@@ -63,6 +63,7 @@ test_graph_node_defaults(void **state)
     assert_int_equal(node->restart_policy, DORA__RESTART_NEVER);
     assert_int_equal(node->heap_full, DORA__HEAP_ERROR);
     assert_int_equal(node->max_rotated_files, 5);
+    assert_int_equal(node->startup_timeout_ns, -1);
     assert_int_equal(node->health_check_timeout_ns, -1);
     assert_int_equal(node->finish_grace_ns, -1);
     assert_int_equal(node->heap_limit, 0);
@@ -104,6 +105,7 @@ test_graph_every_key_of_a_node(void **state)
                   "    restart_delay: 0.5\n"
                   "    max_restart_delay: 10\n"
                   "    restart_window: 1e18\n"
+                  "    startup_timeout: 30\n"
                   "    health_check_timeout: 2.5\n"
                   "    finish_grace_secs: 0\n"
                   "    shared_memory_pool_size: 128MB\n"
@@ -137,6 +139,7 @@ test_graph_every_key_of_a_node(void **state)
     assert_true(node->restart_delay_ns == 500000000);
     assert_true(node->max_restart_delay_ns == 10000000000);
     assert_true(node->restart_window_ns > INT64_C(3000000000000000000));
+    assert_true(node->startup_timeout_ns == 30000000000);
     assert_true(node->health_check_timeout_ns == 2500000000);
     assert_int_equal(node->finish_grace_ns, 0);
     assert_int_equal(node->pool_size, 128 << 20);

@@ -70,6 +70,8 @@ find_obstacle(const struct dora__auto *a)
         return strdup("a node with `build` gets a process");
     if (node->restart_policy != DORA__RESTART_NEVER)
         return strdup("a node with `restart_policy` gets a process");
+    if (node->startup_timeout_ns > 0)
+        return strdup("a node with `startup_timeout` gets a process");
     if (node->health_check_timeout_ns > 0)
         return strdup("a node with `health_check_timeout` gets a process");
     if (variable != NULL)

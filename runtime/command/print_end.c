@@ -64,7 +64,7 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
         dora__text_puts(out, "gave up because another node had failed");
         break;
     case DORA_EXIT_HUNG:
-        dora__text_puts(out, "hung and was killed (health_check_timeout)");
+        dora__text_puts(out, "hung and was killed");
         break;
     case DORA_EXIT_ATTACHED:
         if (stats->exit_code == 0)

@@ -21,7 +21,6 @@ open_barrier(struct dora_dataflow *flow)
     for (uint32_t i = 0; i < flow->member_count; i++)
         if (flow->members[i].joined)
             dora__member_set_phase(flow, &flow->members[i], DORA_NODE_RUNNING);
-    dora__health_look(flow);
 }
 
 void
@@ -37,7 +36,7 @@ dora__barrier_watch(struct dora_dataflow *flow)
             continue;
         if (member->stage == DORA__STAGE_ALIVE &&
             dora__plane_node_joined(&flow->plane, i)) {
-            member->joined = true;
+            dora__health_joined(member);
             if (flow->opened) /* started again */
                 dora__member_set_phase(flow, member, DORA_NODE_RUNNING);
         } else {

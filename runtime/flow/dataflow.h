@@ -358,6 +358,9 @@ void dora__finish_end(struct dora_dataflow *flow);
 /* Looks who hangs, and sets health_at while anybody is to be looked at. */
 void dora__health_look(struct dora_dataflow *flow);
 
+/* It is at the barrier or past it: its time to start is over. */
+void dora__health_joined(struct dora__member *member);
+
 /* --- resolve.c ----------------------------------------------------------- */
 
 /* Makes the members, one for each node of the graph. Complaints go to the

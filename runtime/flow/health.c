@@ -1,4 +1,4 @@
-/* health.c - nodes that hang (`health_check_timeout`).
+/* health.c - nodes that hang (`startup_timeout`, `health_check_timeout`).
  *
  *   1. A node is well while it waits in the runtime - for events, for room, for
  *      memory - and whenever it asks for events or sends. Only one that does
@@ -6,7 +6,8 @@
  *      like any other, after which its restart policy decides.
  *   2. Its time begins when the barrier has opened and it has joined, anew for
  *      each incarnation, and ends when it closes its node, or with the
- *      dataflow: from then on the ladder keeps time.
+ *      dataflow: from then on the ladder keeps time. Until it has joined, from
+ *      its process on, another time runs: that of `startup_timeout`.
  *   3. What is counted is time in which it was seen to do nothing, look by
  *      look. When the host itself did not run - stopped, suspended, starved -
  *      that is one look, however long it took: a stopped job may go on.
@@ -27,8 +28,15 @@ enum { LOOKS = 8 };
 static bool
 is_watched(const struct dora__member *member)
 {
-    return member->node->health_check_timeout_ns > 0 &&
+    return (member->node->startup_timeout_ns > 0 ||
+            member->node->health_check_timeout_ns > 0) &&
            !dora__member_inside(member) && member->launch.attaches;
+}
+
+static int64_t
+sooner(int64_t least, int64_t timeout)
+{
+    return timeout > 0 && timeout < least ? timeout : least;
 }
 
 /* Between two looks; DORA__NEVER: nobody is to be looked at. */
@@ -39,11 +47,11 @@ period_of(const struct dora_dataflow *flow)
 
     for (uint32_t i = 0; i < flow->member_count; i++) {
         const struct dora__member *member = &flow->members[i];
-        int64_t timeout = member->node->health_check_timeout_ns;
 
-        if (is_watched(member) && member->stage < DORA__STAGE_OVER &&
-            timeout < least)
-            least = timeout;
+        if (!is_watched(member) || member->stage >= DORA__STAGE_OVER)
+            continue;
+        least = sooner(least, member->node->startup_timeout_ns);
+        least = sooner(least, member->node->health_check_timeout_ns);
     }
     if (least == DORA__NEVER)
         return least;
@@ -58,20 +66,51 @@ kill_hung(struct dora_dataflow *flow, struct dora__member *member)
 {
     member->hung = true;
     member->signal_due = SIGKILL;
-    dora__flow_say(flow, DORA_LEVEL_WARN, member,
-                   "neither waits for events nor has asked for any for %.3g s "
-                   "(health_check_timeout): killing it",
-                   (double)member->node->health_check_timeout_ns /
-                       DORA__SECOND);
+    if (member->joined)
+        dora__flow_say(flow, DORA_LEVEL_WARN, member,
+                       "neither waits for events nor has asked for any for "
+                       "%.3g s (health_check_timeout): killing it",
+                       (double)member->node->health_check_timeout_ns /
+                           DORA__SECOND);
+    else
+        dora__flow_say(flow, DORA_LEVEL_WARN, member,
+                       "has not called Node() in %.3g s (startup_timeout): "
+                       "killing it",
+                       (double)member->node->startup_timeout_ns / DORA__SECOND);
+}
+
+static void
+look_at_start(struct dora_dataflow *flow, struct dora__member *member,
+              int64_t passed)
+{
+    int64_t timeout = member->node->startup_timeout_ns;
+
+    member->idle_ns = member->idle_ns < 0 ? 0 : member->idle_ns + passed;
+    if (timeout > 0 && member->idle_ns >= timeout)
+        kill_hung(flow, member);
+}
+
+/* From here on its health is looked at. */
+void
+dora__health_joined(struct dora__member *member)
+{
+    member->joined = true;
+    member->idle_ns = -1;
 }
 
 /* `passed`: since the last look, at most a period. */
 static void
 look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t passed)
 {
+    int64_t timeout = member->node->health_check_timeout_ns;
     struct dora__pulse pulse;
 
-    if (member->stage != DORA__STAGE_ALIVE || !member->joined || member->hung ||
+    if (member->stage == DORA__STAGE_ALIVE && !member->joined &&
+        !member->hung) {
+        look_at_start(flow, member, passed);
+        return;
+    }
+    if (member->stage != DORA__STAGE_ALIVE || !flow->opened || member->hung ||
         dora__plane_node_state(&flow->plane, member->number) !=
             DORA__NODE_READY) {
         member->idle_ns = -1;
@@ -83,7 +122,7 @@ look_at(struct dora_dataflow *flow, struct dora__member *member, int64_t passed)
     else
         member->idle_ns += passed;
     member->beats = pulse.beats;
-    if (member->idle_ns >= member->node->health_check_timeout_ns)
+    if (timeout > 0 && member->idle_ns >= timeout)
         kill_hung(flow, member);
 }
 
@@ -94,7 +133,7 @@ dora__health_look(struct dora_dataflow *flow)
     int64_t passed = now - flow->looked_at;
 
     flow->health_at = DORA__NEVER;
-    if (!flow->opened || flow->stopping || period == DORA__NEVER)
+    if (flow->stopping || period == DORA__NEVER)
         return;
     flow->looked_at = now;
     flow->health_at = now + period;

@@ -160,7 +160,13 @@ dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
                         "ended (code 0) before it joined the dataflow: it "
                         "never called Node()");
     }
-    if (exit == DORA_EXIT_HUNG)
+    if (exit == DORA_EXIT_HUNG && !member->joined)
+        dora__text_printf(
+            &member->failure,
+            "hung and was killed: it had not called Node() in %.3g s "
+            "(startup_timeout)",
+            (double)member->node->startup_timeout_ns / DORA__SECOND);
+    else if (exit == DORA_EXIT_HUNG)
         dora__text_printf(
             &member->failure,
             "hung and was killed: for %.3g s it neither waited for events nor "

@@ -57,15 +57,22 @@ warn_of_ignored(const struct dora_dataflow *flow,
                 const struct dora__member *member)
 {
     const struct dora__graph_node *node = member->node;
+    bool inside = dora__member_inside(member);
 
-    if (node->health_check_timeout_ns > 0 &&
-        (dora__member_inside(member) || !member->launch.attaches))
+    if (!inside && member->launch.attaches)
+        return;
+    if (node->startup_timeout_ns > 0)
         warn_node(flow, node,
-                  dora__member_inside(member)
-                      ? "`health_check_timeout` has no effect inside the host: "
-                        "only a process can be killed alone"
-                      : "`health_check_timeout` has no effect on a program "
-                        "that does not take part in the dataflow");
+                  inside ? "`startup_timeout` has no effect inside the host: "
+                           "only a process can be killed alone"
+                         : "`startup_timeout` has no effect on a program that "
+                           "does not take part in the dataflow");
+    if (node->health_check_timeout_ns > 0)
+        warn_node(flow, node,
+                  inside ? "`health_check_timeout` has no effect inside the "
+                           "host: only a process can be killed alone"
+                         : "`health_check_timeout` has no effect on a program "
+                           "that does not take part in the dataflow");
 }
 
 /* --- nodes --------------------------------------------------------------- */

@@ -426,9 +426,10 @@ dora__supervisor_start(struct dora_dataflow *flow, struct dora_error *err)
     flow->started = dora__now();
     flow->left = flow->member_count;
     flow->term_at = flow->kill_at = flow->abandon_at = DORA__NEVER;
-    flow->press_at = flow->health_at = DORA__NEVER;
+    flow->press_at = DORA__NEVER;
     flow->flush_at = flow->retry_at = flow->finish_at = DORA__NEVER;
     flow->notice_at = flow->started + DORA__WAITING_NOTICE;
+    flow->health_at = flow->started;
     code = prepare(flow);
     if (code == 0)
         code = make_thread(flow);

@@ -9,7 +9,7 @@ struct dora__ending {
     int status;     /* as wait() gives it */
     bool signalled; /* we had asked it by a signal to stop */
     bool killed;    /* we had sent SIGKILL */
-    bool hung;      /* and that for health_check_timeout */
+    bool hung;      /* and that for a timeout of health.c */
     bool given_up;  /* the barrier had failed, or stop came before it */
 };
 

@@ -88,7 +88,8 @@ struct dora__graph_node {
     enum dora__restart restart_policy;
     uint32_t max_restarts;
     int64_t restart_delay_ns, max_restart_delay_ns, restart_window_ns;
-    int64_t health_check_timeout_ns, finish_grace_ns; /* -1: absent */
+    int64_t startup_timeout_ns, health_check_timeout_ns; /* -1: absent */
+    int64_t finish_grace_ns;                             /* -1: absent */
     uint64_t pool_size;  /* shared_memory_pool_size: prefaulted; 0: absent */
     uint64_t heap_limit; /* 0: a share of memory */
     enum dora__heap_full heap_full;

@@ -350,6 +350,7 @@ static const struct key {
     {"restart_delay", PROCESS, STORE(seconds, restart_delay_ns)},
     {"max_restart_delay", PROCESS, STORE(seconds, max_restart_delay_ns)},
     {"restart_window", PROCESS, STORE(seconds, restart_window_ns)},
+    {"startup_timeout", PROCESS, STORE(seconds, startup_timeout_ns)},
     {"health_check_timeout", PROCESS, STORE(seconds, health_check_timeout_ns)},
     {"finish_grace_secs", PROCESS, STORE(seconds, finish_grace_ns)},
     {"shared_memory_pool_size", PROGRAM, STORE(size, pool_size)},

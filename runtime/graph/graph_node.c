@@ -228,6 +228,7 @@ set_defaults(struct dora__reader *r, struct dora__graph_node *node)
 {
     node->args_text = dora__copy_text(r, "");
     node->max_rotated_files = 5;
+    node->startup_timeout_ns = -1;
     node->health_check_timeout_ns = -1;
     node->finish_grace_ns = -1;
 }

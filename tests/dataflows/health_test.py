@@ -1,4 +1,5 @@
-"""Nodes that hang, and those that only look like it (health_check_timeout)."""
+"""Nodes that hang, and those that only look like it (startup_timeout,
+health_check_timeout)."""
 
 import os
 import signal
@@ -155,11 +156,40 @@ class Health(FlowTest):
         run = self.ended(running)
         self.assertEqual(run.lines("worker"), ["here", "well"])
 
+    def test_one_that_does_not_start_is_killed_and_started_again(self):
+        run = self.flow({
+            "late": Node("""
+                import os, time
+                if not os.path.exists("tried"):
+                    open("tried", "w").close()
+                    time.sleep(60)
+                from dora import Node
+                node = Node()
+                time.sleep(1.5)  # its start is over
+                print("restarts", node.restart_count())
+            """, startup_timeout=TIMEOUT, isolation="process",
+                restart_policy="on-failure"),
+            "other": Node("from dora import Node; Node()", startup_timeout=40),
+        })
+        self.assertEqual(run.lines("late"), ["restarts 1"])
+
+    def test_one_that_never_starts_is_a_failure(self):
+        run = self.flow({
+            "never": Node("import time; time.sleep(60)",
+                          startup_timeout=TIMEOUT),
+            "other": Node(PATIENT),
+        }, code=1)
+        self.assertLess(run.seconds, 20)
+        self.assertEqual(run.node("never")["exit"], "hung")
+        self.assertIn("hung and was killed: it had not called Node() in 1 s "
+                      "(startup_timeout)", run.out + run.err)
+
     def test_where_it_has_no_effect_this_is_said(self):
         self.write("flow.yml", """\
             nodes:
-              - {id: a, path: sleep, args: '1', health_check_timeout: 1}
+              - {id: a, path: sleep, args: '1', health_check_timeout: 1, startup_timeout: 2}
         """)
         done = self.command("check", "flow.yml")
-        self.assertIn("`health_check_timeout` has no effect on a program that",
-                      done.stdout + done.stderr)
+        for key in "health_check_timeout", "startup_timeout":
+            self.assertIn(f"`{key}` has no effect on a program that",
+                          done.stdout + done.stderr)
