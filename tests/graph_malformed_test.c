@@ -229,6 +229,9 @@ static const struct {
     {SOURCE("b/Image"), "no output `Image`; did you mean `image`?"},
     {SOURCE("b/sound"), "node `b` has no output `sound`"},
     {SOURCE("a/image"), "it declares no `outputs`"},
+    {A "    outputs: ^x\n    send_stdout_as: x\n  - id: b\n    path: b.py\n"
+       "    inputs: {in: a/x}\n",
+     "`outputs` must be a list, not `x`"},
     {SOURCE("b/op/image"), "node `b` has no output `op/image`"},
     {SOURCE("dora/timers/secs/1"), "unknown dora input"},
     {SOURCE("dora/"), "unknown dora input"},

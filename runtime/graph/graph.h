@@ -77,6 +77,7 @@ struct dora__graph_node {
     size_t input_count;
     struct dora__graph_output *outputs;
     size_t output_count;
+    bool outputs_unread; /* given, and no list: none is known */
     enum dora__isolation isolation;
     char *python; /* NULL: not given */
     char *build;

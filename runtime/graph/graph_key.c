@@ -91,8 +91,10 @@ static void
 read_outputs(struct dora__reader *r, const struct dora__value *value,
              struct dora__graph_node *node)
 {
-    if (!dora__read_list(r, value))
+    if (!dora__read_list(r, value)) {
+        node->outputs_unread = value->type != DORA__NULL;
         return;
+    }
     node->outputs =
         dora__new_array(r, value->item_count, sizeof *node->outputs);
     if (node->outputs == NULL)

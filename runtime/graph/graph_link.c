@@ -133,7 +133,8 @@ find_output(const struct linker *l, const struct dora__graph_node **at,
 }
 
 /* The source's text is cut at its first slash for the time of the search. A
- * node without a path was refused: nothing is known of its outputs. */
+ * node without a path, or whose outputs are no list, was refused: nothing is
+ * known of its outputs. */
 static void
 link_input(struct linker *l, const struct dora__graph_node *node,
            struct dora__graph_input *input)
@@ -152,7 +153,8 @@ link_input(struct linker *l, const struct dora__graph_node *node,
             nearest_node(l, input->source).text);
     else
         found = find_output(l, source, slash + 1, input);
-    if (source != NULL && !found && (*source)->path != NULL)
+    if (source != NULL && !found && (*source)->path != NULL &&
+        !(*source)->outputs_unread)
         complain_output(l, node, input, *source, slash + 1);
     *slash = '/';
     if (!found) {

@@ -160,6 +160,8 @@ static bool
 has_output(struct dora__reader *r, const struct dora__graph_node *node,
            const char *id, struct dora__nearest *near)
 {
+    if (node->outputs_unread)
+        return true;
     if (node->output_count > 0 &&
         bsearch(id, node->outputs, node->output_count, sizeof *node->outputs,
                 output_order) != NULL)
