@@ -285,7 +285,7 @@ enum dora_exit {
     DORA_EXIT_SIGNAL,      /* a signal not of ours: in exit_code */
     DORA_EXIT_GRACE,       /* killed: did not stop in time */
     DORA_EXIT_NOT_STARTED, /* could not be executed, or was not reached */
-    DORA_EXIT_CONSEQUENCE, /* gave up because another node had failed */
+    DORA_EXIT_CONSEQUENCE, /* gave up because the dataflow did not start */
     DORA_EXIT_HUNG,        /* killed: did nothing for health_check_timeout,
                               or did not join in startup_timeout */
     DORA_EXIT_ATTACHED,    /* `path: dynamic`: was attached exit_code times; how

@@ -61,7 +61,7 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
         dora__text_puts(out, "was not started");
         break;
     case DORA_EXIT_CONSEQUENCE:
-        dora__text_puts(out, "gave up because another node had failed");
+        dora__text_puts(out, "gave up because the dataflow did not start");
         break;
     case DORA_EXIT_HUNG:
         dora__text_puts(out, "hung and was killed");

@@ -238,6 +238,22 @@ class Descriptors(FlowTest):
                 self.assertIn("Too many open files", run.out + run.err, run)
                 self.assertNotIn("runs", run.out, run)
 
+    def test_stopped_before_the_start_nobody_has_failed(self):
+        running = self.start({
+            "late": Node("from probe import hear; print('here'); hear('stopped')",
+                         isolation="process"),
+            "ready": Node("from dora import Node; print('there', flush=True); Node()",
+                          isolation="process"),
+        })
+        running.expect("here")
+        running.expect("there")
+        running.signal()
+        running.expect("stopping")
+        self.tell("stopped")
+        run = self.ended(running)
+        self.assertIn("gave up because the dataflow did not start", run.out + run.err)
+        self.assertNotIn("failed", run.out + run.err)
+
 
 class BadFiles(FlowTest):
     """I9: one clear error with its place, all errors of a file at once."""
