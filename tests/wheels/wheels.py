@@ -9,6 +9,7 @@ line `N passed, N failed[, N skipped]`.
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -95,6 +96,31 @@ ARROW_PAIR = (ARROW_ARRAYS + """
         assert value.equals(array), (value, array)
         print(value.type == array.type, len(value))
 """)
+#: As pyarrow's own, or as dora's, which pyarrow imports; numbers name arrays.
+NESTED_SENDER = """
+    import nested
+    from dora import Node
+    node = Node()
+    for number in range(300):
+        node.send_output("x", nested.array(number), {"number": number})
+"""
+NESTED_RECEIVER = """
+    {first}
+    from dora import Node
+    node = Node()
+    import nested, pyarrow as pa
+    count = 0
+    for event in node:
+        if event["type"] != "INPUT":
+            continue
+        want, value = nested.array(event["metadata"]["number"]), event["value"]
+        assert isinstance(value, pa.Array) is {own}, type(value)
+        got = pa.array(value)
+        got.validate()
+        assert got.type == want.type and got.equals(want), (got, want)
+        count += 1
+    print(count)
+"""
 NUMPY_PAIR = ("""
     import numpy as np
     from dora import Node
@@ -146,6 +172,19 @@ class Real(FlowTest):
         })
         lengths = (3, 1, 2, 0, 13, 3, 3, 2, 1, 2, 2, 3, 1, 1, 1, 3, 1, 1, 1, 2)
         self.assertEqual(run.lines("receiver"), [f"True {length}" for length in lengths])
+
+    def test_pyarrow_arrays_nested_at_random(self):
+        self.need("pyarrow")
+        shutil.copy(os.path.join(os.path.dirname(__file__), "nested.py"), self.directory)
+        inputs = {"x": {"source": "sender/x", "queue_size": 300}}
+        run = self.flow({
+            "sender": Node(NESTED_SENDER, outputs=["x"]),
+            "own": Node(NESTED_RECEIVER.format(first="import pyarrow", own=True),
+                        inputs=inputs),
+            "doras": Node(NESTED_RECEIVER.format(first="", own=False),
+                          isolation="process", inputs=inputs),
+        })
+        self.assertEqual((run.lines("own"), run.lines("doras")), (["300"], ["300"]))
 
     def test_numpy_arrays(self):
         self.need("numpy")
