@@ -14,6 +14,7 @@
 #       pythons                says which is whose; the module for the other
 #       dora-stable            Pythons
 #       dora-stable.so, dora-preload.so
+#       children/dora.abi3.so  that module, for programs which a node starts
 
 set -eu
 
@@ -67,6 +68,8 @@ install_all() {
         put 755 "$build/dora-stable" libexec/dora-run/dora-stable
         put 644 "$build/dora-stable.so" libexec/dora-run/dora-stable.so
         put 644 "$build/dora-preload.so" libexec/dora-run/dora-preload.so
+        put 644 "$build/children/dora.abi3.so" \
+            libexec/dora-run/children/dora.abi3.so
     fi
     write_pythons >"$root/libexec/dora-run/pythons"
     put 644 "$build/libdora.a" lib/libdora.a
@@ -89,10 +92,12 @@ uninstall_all() {
         "$root/libexec/dora-run/dora-stable" \
         "$root/libexec/dora-run/dora-stable.so" \
         "$root/libexec/dora-run/dora-preload.so" \
+        "$root/libexec/dora-run/children/dora.abi3.so" \
         "$root/libexec/dora-run/pythons" "$root/lib/libdora.a" \
         "$root/lib/libdora-python.a" "$root/include/dora.h" \
         "$root/lib/pkgconfig/dora.pc"
-    rmdir "$root/libexec/dora-run" 2>/dev/null || true
+    rmdir "$root/libexec/dora-run/children" "$root/libexec/dora-run" \
+        2>/dev/null || true
     echo "removed from $root"
 }
 

@@ -165,6 +165,7 @@ class TestInstall(Temporary):
             "usr/libexec/dora-run/dora-stable",
             "usr/libexec/dora-run/dora-stable.so",
             "usr/libexec/dora-run/dora-preload.so",
+            "usr/libexec/dora-run/children/dora.abi3.so",
             *("usr/libexec/dora-run/%s/dora-python" % tag for tag in tags),
             *("usr/libexec/dora-run/%s/dora-inhost.so" % tag for tag in tags
               if os.path.exists("build/%s/dora-inhost.so" % tag))}

@@ -259,6 +259,9 @@ def refuse_calls():
 
 def own_environment():
     pairs = dict(pair.split(b"=", 1) for pair in env)
+    # As children.c does it.
+    module, path = pairs.pop(b"DORA_RUN_MODULE"), pairs.get(b"PYTHONPATH")
+    pairs[b"PYTHONPATH"] = path + b":" + module if path else module
     # The C environment is everybody's.
     os.putenv = os.unsetenv = posix.putenv = posix.unsetenv = \
         lambda *pair: None

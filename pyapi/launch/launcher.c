@@ -386,6 +386,16 @@ fill_argv(const struct job *job, struct dora__launch *launch)
     return dora__launch_arguments(launch, job->node);
 }
 
+/* Where programs that the script starts find `dora`: module/children.c. */
+static int
+fill_environment(const struct job *job, struct dora__launch *launch)
+{
+    DORA_AUTOFREE char *variable =
+        dora__format("DORA_RUN_MODULE=%s/children", job->site->libexec);
+
+    return variable ? dora__launch_push(&launch->env, variable) : -ENOMEM;
+}
+
 static int
 fill(const struct job *job, struct dora__launch *launch)
 {
@@ -396,8 +406,7 @@ fill(const struct job *job, struct dora__launch *launch)
         dora__format("%s; %s%s", job->why_there, job->request.reason,
                      job->found.build ? "" : "; by the module for any Python");
     if (!launch->program || !launch->interpreter || !launch->reason ||
-        fill_argv(job, launch) < 0 ||
-        dora__launch_push(&launch->env, "PYTHONUNBUFFERED=1") < 0)
+        fill_argv(job, launch) < 0 || fill_environment(job, launch) < 0)
         return -ENOMEM;
     if (!job->inside)
         return 0;

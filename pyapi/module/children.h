@@ -1,5 +1,5 @@
-/* children.h - lets multiprocessing start this program in place of the
- * interpreter it stands in for. */
+/* children.h - lets processes that a node starts import dora: multiprocessing
+ * starts this program in place of the interpreter it stands in for. */
 #ifndef DORA_CHILDREN_H
 #define DORA_CHILDREN_H
 
@@ -11,8 +11,9 @@
  * started this one as `program`; else NULL. */
 const char *dora__py_child_of(const char *program);
 
-/* From now on, in the current interpreter: `program` (NULL: this one) is to be
- * started. 0; -1 with an exception. */
+/* From now on, in the current interpreter: `program` (NULL: this one) is what
+ * multiprocessing starts, and programs find the module. 0; -1 with an
+ * exception. */
 int dora__py_adopt_children(const char *program);
 
 #endif

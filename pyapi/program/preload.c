@@ -9,6 +9,8 @@
  *
  * Knows no Python.h and refers to nothing of Python: a wrapper script around an
  * interpreter has this in its shell, too, where it does nothing. */
+#include "load_stable.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,47 +24,19 @@
 #define DIRECTORY "DORA_RUN_STABLE"
 
 typedef void *(*init_function)(void);
-typedef void *(*stable_function)(const char *attachment, const char *program);
 
 static char attachment[128]; /* empty: none */
 static char directory[PATH_MAX];
 static pid_t process; /* whose it is; -1: it was given out */
 
-static void *
-refuse(const char *why)
-{
-    void *type = dlsym(RTLD_DEFAULT, "PyExc_ImportError");
-    void *function = dlsym(RTLD_DEFAULT, "PyErr_SetString");
-    void (*raise)(void *, const char *);
-
-    memcpy(&raise, &function, sizeof raise);
-    raise(*(void **)type, why);
-    return NULL;
-}
-
 /* The init function of the module. */
 static void *
 import(void)
 {
-    char path[PATH_MAX + 32], program[PATH_MAX + 32];
     bool mine = attachment[0] != '\0' && process == getpid();
-    void *library, *symbol;
-    stable_function init;
 
-    (void)snprintf(path, sizeof path, "%s/dora-stable.so", directory);
-    (void)snprintf(program, sizeof program, "%s/dora-stable", directory);
-    /* Its objects have another layout. Asked is only the interpreter that the
-     * node names; a wrapper may be of another mind by now. */
-    if (dlsym(RTLD_DEFAULT, "_Py_MergeZeroLocalRefcount") != NULL)
-        return refuse("this Python is free-threaded, for which dora-run has to "
-                      "be built");
-    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    symbol = library == NULL ? NULL : dlsym(library, "dora_stable_init");
-    if (symbol == NULL)
-        return refuse(dlerror());
-    memcpy(&init, &symbol, sizeof init);
     process = -1; /* it is given once, and not to a forked child */
-    return init(mine ? attachment : NULL, program);
+    return load_stable(directory, mine ? attachment : NULL);
 }
 
 static void
