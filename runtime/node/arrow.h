@@ -44,7 +44,7 @@ struct ArrowArray {
 
 #endif
 
-/* --- what a format lays out ---------------------------------------------- */
+/* --- arrow_layout.c: what a format lays out ------------------------------ */
 
 enum dora__arrow_kind {
     DORA__ARROW_NULL,       /* no buffers */
