@@ -262,10 +262,26 @@ dora__inhost_press(struct dora__guest *g, enum dora__guest_press how)
         wake(g);
 }
 
+/* What a thread's calls hold lives on until the interpreter ends: a Node that
+ * went with them would close its outputs before the failure is known. */
+static void
+keep_frames(struct dora__guest *g, const char *name, PyThreadState *thread)
+{
+    PyFrameObject *frame =
+        thread == NULL ? NULL : PyThreadState_GetFrame(thread);
+
+    if (frame != NULL &&
+        PyDict_SetItemString(g->globals, name, (PyObject *)frame) < 0)
+        PyErr_Clear();
+    Py_XDECREF(frame);
+}
+
 /* Handlers of the script are not to run, nor is it to go on after them. */
 void
 dora__inhost_leave(struct dora__guest *g)
 {
+    keep_frames(g, "first_left", g->thread);
+    keep_frames(g, "left", PyThreadState_Get());
     PyEval_SetTraceAllThreads(raise_traced, PyExc_SystemExit);
     if (PyThread_get_thread_ident() != g->ident)
         dora__inhost_press(g, DORA__PRESS_INTERRUPT);

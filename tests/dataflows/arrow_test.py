@@ -210,7 +210,7 @@ class ArrowArrays(FlowTest):
                         print("ValueError")
                     array = value.to_numpy(zero_copy_only=False)
                     print(array.dtype, array.tolist())
-            """, numpy=True),
+            """, numpy=True, isolation="process"),
         })
         self.assertEqual(run.lines("sink"), [
             "float32 (1000,) False 499500.0", "True", "float32 10",

@@ -176,7 +176,7 @@ class Health(FlowTest):
     def test_one_that_never_starts_is_a_failure(self):
         run = self.flow({
             "never": Node("import time; time.sleep(60)",
-                          startup_timeout=TIMEOUT),
+                          startup_timeout=TIMEOUT, isolation="process"),
             "other": Node(PATIENT),
         }, code=1)
         self.assertLess(run.seconds, 20)
