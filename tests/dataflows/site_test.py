@@ -51,7 +51,7 @@ class Site(FlowTest):
     def test_ended_while_it_imports(self):
         """As a process would be: by a signal, and without a word."""
         self.write("slow/sitecustomize.py", "print('slow', flush=True)\nwhile True: pass\n")
-        line = f"import sys; sys.path.append({self.directory + '/slow'!r})"
+        line = f"import sys; sys.path.insert(0, {self.directory + '/slow'!r})"
         path = self.write_flow({"node": Node(SCRIPT, isolation="interpreter")})
         running = self.start_file(path, env=self.base(line))
         running.expect("slow")
