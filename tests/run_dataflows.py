@@ -2,9 +2,10 @@
 """Runs the end-to-end tests: `run_dataflows.py --dora-run build/dora-run
 --python /usr/bin/python3 [PATTERN...]`.
 
-One line per test as it ends; last line `N passed, N failed[, N skipped]`. The
-Python that runs this file is not the one under test. Exit code 0 only if
-something ran and nothing failed.
+One line per test as it ends, and all that can be said of one that failed; at
+the end each of those once more in few lines; last line `N passed, N failed[, N
+skipped]`. The Python that runs this file is not the one under test. Exit code 0
+only if something ran and nothing failed.
 """
 
 import argparse
@@ -105,6 +106,31 @@ def run_one(test):
     return "ok", seconds, ""
 
 
+def brief(text, room):
+    """A traceback in some `room` lines: where in the tests, then why."""
+    lines = [line[:200] for line in text.split("\n--- report")[0].splitlines()
+             if line.strip()]
+    places = [i for i, line in enumerate(lines)
+              if line.startswith("  File ") and "_test.py" in line]
+    if not places:
+        return lines[-room:]
+    place = places[-1]
+    why = next((i for i in range(place, len(lines)) if lines[i][0] != " "), place)
+    why = lines[max(why, place + 2):]
+    if len(why) > room:
+        why[room // 2:len(why) - room // 2 + 1] = ["..."]
+    return lines[place:place + 2] + why
+
+
+def recall(failed):
+    """What failed, in some 35 lines unless it is a lot."""
+    room = max(3, 35 // max(1, len(failed)) - 3)
+    for name, text in failed[:12]:
+        print(f"FAIL  {name}", *brief(text, room), sep="\n      ")
+    for name, _ in failed[12:]:
+        print(f"FAIL  {name}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dora-run", default=settings.dora_run)
@@ -154,19 +180,34 @@ def main():
     print(f"Python {version} ({settings.python}), NumPy from {settings.numpy_python}")
 
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    failed = []
+    under_way = set()
     told = threading.Lock()
 
     def work(test):
+        under_way.add(short(test))
         verdict, seconds, text = run_one(test)
+        under_way.remove(short(test))
         with told:
             counts[verdict] += 1
-            print(f"{verdict:>4}  {seconds:6.2f} s  {short(test)}", flush=True)
-            if text:
+            line = f"{verdict:>4}  {seconds:6.2f} s  {short(test)}"
+            print(line + (f": {text}" if verdict == "skip" else ""), flush=True)
+            if verdict == "FAIL":
+                failed.append((short(test), text))
                 print("      " + text.rstrip().replace("\n", "\n      "), flush=True)
 
+    def give_up(*_):
+        recall(failed + [(name, "under way when the time was over")
+                         for name in sorted(under_way)])
+        print(f"given up: {len(failed)} failed, {sum(counts.values())} of "
+              f"{len(tests)} are over", flush=True)
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, give_up)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(work, tests))
 
+    recall(failed)
     line = f"{counts['ok']} passed, {counts['FAIL']} failed"
     print(line + (f", {counts['skip']} skipped" if counts["skip"] else ""))
     return 0 if counts["ok"] and not counts["FAIL"] else 1
