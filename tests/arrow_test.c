@@ -582,6 +582,6 @@ main(void)
         cmocka_unit_test(test_arrow_blocks_of_any_bytes),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,6 +197,6 @@ main(void)
         cmocka_unit_test(test_base_clock_runs_forward),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ test_bell_hands_over_between_processes(void **state)
     assert_true(here != MAP_FAILED && there != MAP_FAILED);
     child = fork();
     if (child == 0) {
-        alarm(60);
+        alarm(300);
         take_turns(there, 1);
         _exit(0);
     }
@@ -185,6 +185,6 @@ main(void)
         cmocka_unit_test(test_bell_wakes_all_sleepers),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,6 @@ main(void)
         cmocka_unit_test(test_clone_passwords_are_not_shown),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -354,6 +354,6 @@ main(void)
         cmocka_unit_test(test_command_line_help_names_every_option),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,6 @@ main(void)
         WATCHING(test_command_watch_names_who_does_not_stop),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -344,6 +344,6 @@ main(void)
         cmocka_unit_test(test_document_numbers_ignore_the_locale),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

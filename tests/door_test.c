@@ -223,6 +223,6 @@ main(void)
                                         open_world, close_world),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,6 @@ main(void)
         cmocka_unit_test(test_environment_variables_are_removed),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

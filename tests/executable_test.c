@@ -335,6 +335,6 @@ main(void)
                                         setup, teardown),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ replay_directory(const char *path)
 int
 main(int argc, char **argv)
 {
-    (void)alarm(120); /* an input that takes for ever is a failure */
+    (void)alarm(300); /* an input that takes for ever is a failure */
     for (int i = 1; i < argc; i++) {
         int done = replay_directory(argv[i]);
 

@@ -217,6 +217,6 @@ main(void)
         cmocka_unit_test(test_graph_env_of_all_nodes_has_a_limit),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,6 @@ main(void)
         cmocka_unit_test(test_graph_fault_while_telling_errors_is_survived),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -368,6 +368,6 @@ main(void)
         cmocka_unit_test(test_graph_malformed_is_told_once_with_its_place),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -587,6 +587,6 @@ main(void)
         cmocka_unit_test(test_graph_files_of_the_ecosystem),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,6 @@ main(void)
         cmocka_unit_test(test_graph_text_shortest_doubles),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -386,6 +386,6 @@ main(int argc, char **argv)
     };
 
     libexec = argc > 1 ? argv[1] : "build";
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ node_main(const char *attach, const char *what)
     struct dora_error err;
     int result = 0;
 
-    alarm(60);
+    alarm(300);
     if (sscanf(attach, "%d,%d,%d,%d,%u", &a.control_fd, &a.heaps_fd,
                &a.heaps_ro_fd, &a.doorbell_fd, &a.node) != 5)
         return 100;
@@ -297,6 +297,6 @@ harness_begin(int argc, char **argv, int *ret_code)
     }
     libexec = argc > 1 ? argv[1] : "build";
     *ret_code = realpath("/proc/self/exe", self) == NULL;
-    alarm(120);
+    alarm(300);
     return *ret_code != 0;
 }

@@ -567,6 +567,6 @@ main(void)
         cmocka_unit_test(test_heap_new_reports_no_memory),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -499,6 +499,6 @@ main(void)
         IN_WORLD(test_interpreter_choice_survives_want_of_memory),
     };
 
-    (void)alarm(120);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,6 @@ main(void)
         TEST(test_journal_files_turn_over_between_lines),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,7 +181,7 @@ begin(struct field *field, const struct scenario *scenario)
         .patience = 10 * SECOND,
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return start_victim(scenario, &v);
 }
 

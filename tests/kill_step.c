@@ -26,7 +26,7 @@ expect_stop(pid_t pid, int signal)
 static void
 be_victim(const struct scenario *scenario, struct victim *v)
 {
-    (void)alarm(60);
+    (void)alarm(300);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
         _exit(1);
     if (!scenario->unattached) {

@@ -262,7 +262,7 @@ main(int argc, char **argv)
     if (argc > 2)
         cmocka_set_test_filter(argv[2]);
     if (!kill_all)
-        (void)alarm(120);
+        (void)alarm(300);
     stay_here();
     for (size_t i = 0; i < SCENARIOS; i++)
         tests[i] = (struct CMUnitTest){

@@ -278,6 +278,6 @@ main(void)
         IN_WORLD(test_launcher_free_threaded_gets_a_process),
     };
 
-    (void)alarm(120);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,6 @@ main(void)
         cmocka_unit_test(test_logline_times_are_written_as_rfc_3339),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,6 @@ main(void)
         cmocka_unit_test(test_machine_reads_this_one),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

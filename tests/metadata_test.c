@@ -407,6 +407,6 @@ main(void)
         cmocka_unit_test(test_metadata_is_as_before_when_memory_ends),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -372,7 +372,7 @@ main(int argc, char **argv)
     if (argc < 2)
         return EXIT_FAILURE;
     interpreter = argv[1];
-    (void)alarm(240);
+    (void)alarm(300);
     start_python();
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)Py_FinalizeEx();

@@ -51,6 +51,6 @@ main(void)
         cmocka_unit_test(test_nearest_names),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

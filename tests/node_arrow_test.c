@@ -167,6 +167,6 @@ main(void)
         cmocka_unit_test(test_node_arrow_sent_on_stays_one),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

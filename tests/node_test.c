@@ -495,6 +495,6 @@ main(void)
         cmocka_unit_test(test_node_input_timeout_breaks_and_recovers),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,7 @@ test_node_wait_reports_signals(void **state)
     assert_int_equal(dora_node_wait(nodes[1], -1), -EINTR);
     assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
     assert_int_equal(sigaction(SIGALRM, &none, NULL), 0);
-    alarm(60);
+    alarm(300);
     flow_close(&flow, nodes);
 }
 
@@ -412,6 +412,6 @@ main(void)
         cmocka_unit_test(test_node_wait_ends_by_stop),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,6 @@ main(void)
         cmocka_unit_test(test_output_drain_takes_all_there_is_and_no_more),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -440,6 +440,6 @@ main(void)
         cmocka_unit_test(test_payload_finds_room_between_what_is_held),
     };
 
-    (void)alarm(120);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

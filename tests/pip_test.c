@@ -122,6 +122,6 @@ main(void)
         cmocka_unit_test(test_pip_questions),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -492,6 +492,6 @@ main(void)
         cmocka_unit_test(test_plan_of_the_largest_dataflow),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,6 +246,6 @@ main(void)
         cmocka_unit_test(test_plane_dynamic_node_hangs_up),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

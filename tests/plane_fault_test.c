@@ -171,6 +171,6 @@ main(void)
         cmocka_unit_test(test_plane_fault_reservations),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,6 +256,6 @@ main(void)
         cmocka_unit_test(test_plane_child_of_a_fork_is_nobody),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,6 +225,6 @@ main(void)
     };
 
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)alarm(120);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

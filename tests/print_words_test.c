@@ -205,6 +205,6 @@ main(void)
         WITH_WORDS(test_print_words_are_bounded),
     };
 
-    (void)alarm(60);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,6 @@ main(void)
         cmocka_unit_test(test_restart_delay_doubles_to_its_limit),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -391,6 +391,6 @@ main(void)
         cmocka_unit_test(test_ring_two_threads_backpressure),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,6 +195,6 @@ main(void)
         IN_WORLD(test_scan_follows_links_as_python_does),
     };
 
-    (void)alarm(120);
+    (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,7 +153,7 @@ main(int argc, char **argv)
     };
     int failed;
 
-    (void)alarm(60);
+    (void)alarm(300);
     if (argc < 3 || realpath(argv[1], world.libexec) == NULL ||
         mkdtemp(world.directory) == NULL || pipe(world.heard) < 0)
         return 2;

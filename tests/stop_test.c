@@ -330,7 +330,7 @@ in_a_child(struct run *run)
 
     assert_true(pid >= 0);
     if (pid == 0) {
-        (void)alarm(20);
+        (void)alarm(300);
         dora_dataflow_stop(run->flow);
         dora_dataflow_kill(run->flow);
         if (dora_dataflow_wait(run->flow, -1, NULL) != -ECHILD)
@@ -394,7 +394,7 @@ test_stop_is_for_whoever_has_started(void **state)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        (void)alarm(20);
+        (void)alarm(300);
         start(&run);
         dora_dataflow_stop(run.flow);
         expect_success(&run);

@@ -293,6 +293,6 @@ main(int argc, char **argv)
     if (argc > 1)
         messages = strtoull(argv[1], NULL, 10);
     else
-        (void)alarm(120);
+        (void)alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ enum { MILLISECOND = 1000000 };
 static void
 open_flow(struct flow *flow, struct dora_node **nodes)
 {
-    (void)alarm(30);
+    (void)alarm(300);
     flow_begin(flow, 2, 1 << 16);
     (void)flow_timer(flow, 0, "tick", MILLISECOND, 100);
     (void)flow_timer(flow, 1, "tick", MILLISECOND, 100);
@@ -85,7 +85,7 @@ test_terminal_input_timeouts_stand_still(void **state)
     struct dora_event event;
 
     (void)state;
-    (void)alarm(30);
+    (void)alarm(300);
     flow_plan_row(&flow, 2, 1 << 20, 10, FLOW_TWO_RINGS);
     flow.inputs[0].timeout_ns = 200 * MILLISECOND;
     flow_make(&flow);

@@ -129,6 +129,6 @@ main(void)
         cmocka_unit_test(test_verdict_only_root_causes_fail_a_run),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
