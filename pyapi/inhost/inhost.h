@@ -73,9 +73,9 @@ PyThreadState *dora__inhost_interpreter(struct dora_error *err);
 
 /* Once, before CPython starts. */
 void dora__inhost_arenas_watch(void);
-/* That interpreter has ended: its memory that holds nothing goes back to the
- * system. */
-void dora__inhost_arenas_return(int64_t interpreter);
+/* Ends the interpreter that the thread is attached to, its last one; what
+ * memory CPython would keep of it goes back to the system. */
+void dora__inhost_end(PyThreadState *own);
 
 /* --- inhost_script.c: attached to the guest's interpreter ----------------- */
 

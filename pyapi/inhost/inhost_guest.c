@@ -215,15 +215,12 @@ end_threads(struct dora__guest *g)
 static void
 end_interpreter(struct dora__guest *g, PyThreadState *own, int status)
 {
-    int64_t id = PyInterpreterState_GetID(own->interp);
-
     dora__inhost_close(g);
     g->node = dora__py_seat_clear();
     if (g->node != NULL && status == 0)
         dora__node_close(g->node); /* who waits in it returns */
     if (end_threads(g)) {
-        Py_EndInterpreter(own);
-        dora__inhost_arenas_return(id);
+        dora__inhost_end(own);
     } else {
         g->stays = true;
         (void)PyEval_SaveThread();

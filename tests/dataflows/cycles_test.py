@@ -46,20 +46,6 @@ NODES = {
     "h": (SINK, {"inputs": {"in": all_of("g")}}),
 }
 
-#: What Python itself keeps of an interpreter in which nothing has run, in KB:
-#: ten are made and ended, then as many as asked for.
-BARE = """
-import sys, _interpreters
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4
-config = _interpreters.new_config("isolated", allow_daemon_threads=True)
-for number in range(10 + int(sys.argv[1])):
-    if number == 10:
-        first = resident()
-    _interpreters.destroy(_interpreters.create(config))
-print(resident() - first)
-"""
 #: KB: the C library keeps arenas, one more or less by chance.
 NOISE = {"process": 256, "interpreter": 1024}
 
@@ -84,16 +70,7 @@ class Cycles(FlowTest):
                   f"cycle {cycle}: {last}, {last_kb}", flush=True)
         self.assertEqual(cycle, cycles)
         self.assertEqual(last, first, samples)
-        self.assertLessEqual(
-            last_kb, first_kb + NOISE[tier()] + self.lost(cycles), samples)
-
-    def lost(self, cycles):
-        """KB that Python loses with as many interpreters."""
-        if tier() == "process":
-            return 0
-        count = either(50, 500)
-        lost = int(self.output(settings.python, "-c", BARE, count)[-1])
-        return lost / count * len(NODES) * (cycles - 10)
+        self.assertLessEqual(last_kb, first_kb + NOISE[tier()], samples)
 
     def output(self, *command):
         done = subprocess.run(

@@ -6,6 +6,7 @@
 The last line of output is JSON: {module: trouble}, empty if there was none.
 """
 
+import array
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ import sysconfig
 import threading
 
 ROUNDS = 3
+IMMORTAL = 1 << 30  # references
 
 # Runs in each interpreter. The guard is inhost.py's: what is not sound is refused
 # by an exception that no library expects.
@@ -58,6 +60,25 @@ def attempt(name):
         return "missing"
     return None
 
+def names_in(code):
+    yield from code.co_names + code.co_varnames
+    for constant in code.co_consts:
+        if isinstance(constant, type(code)):
+            yield from names_in(constant)
+
+# Of strings that were interned for good.
+def addresses():
+    import gc
+    for thing in gc.get_objects():
+        names = ()
+        if isinstance(thing, dict):
+            names = list(thing)
+        elif hasattr(type(thing), "__code__"):
+            names = names_in(thing.__code__)
+        for name in names:
+            if type(name) is str and sys.getrefcount(name) > immortal:
+                yield id(name)
+
 def attempt_all():
     import gc
     if sound is not None:
@@ -70,7 +91,7 @@ def attempt_all():
         gc.collect()
     with open(answer, "w") as file:
         import json
-        json.dump(troubles, file)
+        json.dump([troubles, list(set(addresses()))], file)
 
 attempt_all()
 """
@@ -189,7 +210,47 @@ def modules():
     return sorted(n for n in names if n == "test" or not tests & set(n.split(".")))
 
 
-def cycle(number, names, sound, troubles):
+def statics():
+    """(first, last) of what this program and its libraries keep in variables."""
+    import ctypes
+
+    class Segment(ctypes.Structure):
+        _fields_ = [("type", ctypes.c_uint32), ("flags", ctypes.c_uint32)] + [
+            (name, ctypes.c_uint64)
+            for name in "offset address physical in_file size alignment".split()]
+
+    class Object(ctypes.Structure):
+        _fields_ = [("base", ctypes.c_uint64), ("name", ctypes.c_char_p),
+                    ("segments", ctypes.POINTER(Segment)),
+                    ("count", ctypes.c_uint16)]
+
+    found = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Object), ctypes.c_size_t,
+                      ctypes.c_void_p)
+    def note(pointer, size, data):
+        one = pointer.contents
+        for segment in one.segments[:one.count]:
+            if segment.type == 1 and segment.flags & 2:  # PT_LOAD, PF_W
+                first = one.base + segment.address
+                found.append((first, first + segment.size))
+        return 0
+
+    ctypes.CDLL(None).dl_iterate_phdr(note, None)
+    return found
+
+
+def words_in_statics():
+    words = array.array("Q")
+    with open("/proc/self/mem", "rb", buffering=0) as memory:
+        for first, last in statics():
+            first += -first % words.itemsize
+            memory.seek(first)
+            words.frombytes(memory.read((last - first) & -words.itemsize))
+    return set(words)
+
+
+def cycle(number, names, sound, troubles, ended):
     import _interpreters
     import tempfile
     config = _interpreters.new_config(
@@ -197,14 +258,17 @@ def cycle(number, names, sound, troubles):
     for _ in range(ROUNDS):
         descriptor, answer = tempfile.mkstemp()
         os.close(descriptor)
-        facts = f"{names=}; {sound=}; {answer=}; uses={USES!r}\n"
+        facts = (f"{names=}; {sound=}; {answer=}; immortal={IMMORTAL};"
+                 f"uses={USES!r}\n")
         interpreter = _interpreters.create(config)
         error = _interpreters.exec(interpreter, facts + CODE)
         if error is not None:
             troubles.update(dict.fromkeys(names, f"{error.type.__name__} in it"))
         else:
             with open(answer) as file:
-                troubles.update(json.load(file))
+                found, strings = json.load(file)
+            troubles.update(found)
+            ended.update(strings)
         os.unlink(answer)
         _interpreters.destroy(interpreter)
 
@@ -221,15 +285,21 @@ def main():
     import _datetime  # as the host does
     names = sys.argv[2].split(",")
     sound = set(sys.argv[3].split(",")) if what == "module" else None
-    troubles = {}
+    troubles, ended = {}, set()
     # Two begin at once, and each goes on at its own pace: one ends while the
     # other begins.
-    threads = [threading.Thread(target=cycle, args=(n, names, sound, troubles))
+    threads = [threading.Thread(target=cycle, args=(n, names, sound, troubles, ended))
                for n in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    # The host gives back the memory of these: inhost_arenas.c.
+    for first, last in statics():
+        ended -= {string for string in ended if first <= string < last}
+    if ended & words_in_statics():
+        troubles.update(dict.fromkeys(
+            names, "it keeps a string of an interpreter that has ended"))
     print(json.dumps(troubles))
 
 
