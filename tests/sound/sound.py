@@ -161,8 +161,10 @@ def main():
     options = parser.parse_args()
     with open(options.table) as table:
         rows = [line.split("\t") for line in table]
+    # Nodes of a free-threaded one ("3.14.0t") are processes.
     pythons = [Python(path) for _, version, path, _ in rows
-               if [int(n) for n in version.split(".")] >= [3, 13]]
+               if not version.endswith("t")
+               and [int(n) for n in version.split(".")] >= [3, 13]]
     if not pythons:
         sys.exit("sound.py: none of the Pythons is 3.13 or newer")
     sound, modules = judge(pythons)
