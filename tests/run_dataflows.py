@@ -22,6 +22,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "dataflows"))
 
+import pace  # noqa: E402
 from harness import settings  # noqa: E402
 
 
@@ -204,6 +205,7 @@ def main():
         os._exit(1)
 
     signal.signal(signal.SIGTERM, give_up)
+    pace.start()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(work, tests))
 

@@ -276,7 +276,7 @@ class Both(FlowTest):
                     if event["type"] == "INPUT_CLOSED" and not silent:
                         silent = True
                         tell("silence was told")
-            """, inputs={"out": {"source": "talker/out", "input_timeout": 1.0}}),
+            """, inputs={"out": {"source": "talker/out", "input_timeout": 2.5}}),
         })
         self.assertEqual(run.lines("reader"), 4 * ["INPUT out"] + [
             "INPUT_CLOSED out", "INPUT_RECOVERED out", "INPUT out",

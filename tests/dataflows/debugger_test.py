@@ -92,7 +92,7 @@ class Debugger(FlowTest):
         return terminal
 
     def records(self, node):
-        return Run(self.directory, 0, "", "", 0).lines(node)
+        return Run(self.directory).lines(node)
 
     def test_a_conversation(self):
         terminal = self.sit({"node": Node(STOPS, inputs=TIMER),
@@ -216,7 +216,7 @@ class Debugger(FlowTest):
     def test_nobody_is_late(self):
         """Who sends by a timer is not taken for silent, nor who thinks for hung."""
         terminal = self.sit({
-            "node": Node(STOPS, inputs=TIMER, health_check_timeout=1),
+            "node": Node(STOPS, inputs=TIMER, health_check_timeout=2),
             "sender": Node("""
                 from dora import Node
                 node = Node()
@@ -229,10 +229,10 @@ class Debugger(FlowTest):
                 for event in Node():
                     if event["type"] != "INPUT":
                         print(event["type"])
-            """, inputs={"x": {"source": "sender/x", "input_timeout": 1}}),
+            """, inputs={"x": {"source": "sender/x", "input_timeout": 2}}),
         })
         terminal.expect("(node) ")
-        terminal.type("import time; time.sleep(2.5)")
+        terminal.type("import time; time.sleep(4)")
         terminal.expect("(node) ")
         terminal.type("c")
         terminal.expect("went on")
@@ -332,9 +332,10 @@ class Debugger(FlowTest):
         """dora-run has it again; what was held back is shown."""
         terminal = self.sit({"node": Node(STOPS, inputs=TIMER)})
         terminal.expect("(node) ")
-        for _ in range(2):
+        while terminal.process.poll() is None:  # two within 50 ms are one
             terminal.process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)  # two within 50 ms are one
+            terminal.more(0.2)
+            self.assertLess(time.monotonic(), terminal.deadline)
         terminal.end()
         self.assertIn("stopped by SIGTERM", terminal.text)
 

@@ -21,8 +21,9 @@ class Facts(FlowTest):
                 print(len(uuid.UUID(node.dataflow_id()).hex),
                       os.path.isdir("out/" + node.dataflow_id()))
                 print(node.is_restart(), node.restart_count())
-                now = datetime.datetime.now(datetime.timezone.utc)
-                print(abs((node.timestamp() - now).total_seconds()) < 1)
+                now = lambda: datetime.datetime.now(datetime.timezone.utc)
+                second = datetime.timedelta(seconds=1)
+                print(now() - second < node.timestamp() < now() + second)
                 print(isinstance(dora.__version__, str), dora.DoraStatus.STOP.value)
             """, inputs={
                 "tick": "dora/timer/millis/100",

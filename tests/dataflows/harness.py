@@ -34,6 +34,8 @@ import threading
 import time
 import unittest
 
+import pace
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
@@ -81,9 +83,11 @@ class Node:
 class Run:
     """A dora-run that has ended."""
 
-    def __init__(self, directory, code, out, err, seconds):
+    def __init__(self, directory, code=0, out="", err="", seconds=0.0, own=0.0):
         self.directory = directory
-        self.code, self.out, self.err, self.seconds = code, out, err, seconds
+        self.code, self.out, self.err = code, out, err
+        self.seconds = seconds
+        self.own = own  # without those that others took: see pace.py
         try:
             with open(os.path.join(directory, "report.json")) as file:
                 self.report = json.load(file)
@@ -205,7 +209,7 @@ class Running:
             late = True
             self.process.kill()
             self.process.wait()
-        seconds = time.monotonic() - self.begun
+        ended = time.monotonic()
         with self.more:
             self.more.wait_for(lambda: not self.readers, 2)
         run = Run(
@@ -213,7 +217,8 @@ class Running:
             self.process.returncode,
             self.text["out"],
             self.text["err"],
-            seconds,
+            ended - self.begun,
+            pace.own(self.begun, ended),
         )
         if late:
             raise AssertionError(f"not over at the deadline\n{run}")
@@ -406,6 +411,10 @@ class FlowTest(unittest.TestCase):
         return os.path.join(place, "dora-run")
 
     # --- judging ---------------------------------------------------------
+
+    def assert_within(self, seconds, begun, ended=None, run=None):
+        """Of time in which nobody else had the processor: see pace.py."""
+        self.assertLess(pace.own(begun, ended), seconds * settings.patience, run)
 
     def assert_accounted(self, run):
         """I2 at the end of a run: nothing is missing from any edge."""

@@ -7,6 +7,7 @@ import signal
 import time
 import unittest
 
+import pace
 from harness import FlowTest, Node, either, has_long_form, settings
 from places import as_nobody
 
@@ -81,9 +82,9 @@ class OrphanTest(FlowTest):
         begun, crowd = time.monotonic(), 1
         while left := alive(self.mark):
             crowd = max(crowd, runnable() / os.cpu_count())
-            self.assertLess(time.monotonic() - begun, 2 * crowd, left)
+            self.assert_within(2 * crowd, begun, run=left)
             time.sleep(0.005)
-        return (time.monotonic() - begun) / crowd / settings.patience
+        return pace.own(begun) / crowd / settings.patience
 
     def assert_gone(self):
         self.assertLess(self.gone_after(), 0.2)

@@ -89,21 +89,22 @@ class LastWords(FlowTest):
             for n in range(count):
                 before, begun = switches(), time.perf_counter()
                 act(n)
-                took = time.perf_counter() - begun
+                ended = time.perf_counter()
                 if switches() > before:
-                    found.append(took)
-            return sorted(found)
+                    found.append((begun, ended))
+            return found
     """
 
     def test_many_lines_do_not_block_the_node(self):
         """Ten milliseconds are too long; a pipe takes tens of them to fill."""
         run = self.flow({"node": Node(self.WATCH + """
         waits = blocked(lambda n: print("line", n), 100_000)
-        print(json.dumps([len(waits), max(waits, default=0)]))
+        print(json.dumps([wait for wait in waits if wait[1] - wait[0] > 0.010]))
         """)}, timeout=60)
         lines = run.lines("node")
         self.assertEqual(lines[:-1], [f"line {n}" for n in range(100_000)])
-        self.assertLess(json.loads(lines[-1])[1], 0.010, lines[-1])
+        for wait in json.loads(lines[-1]):
+            self.assert_within(0.010, *wait)
 
     def test_a_flood_waits_for_little_at_a_time(self):
         """Faster than lines can be dealt with, so that it has to wait: but for a
@@ -118,7 +119,7 @@ class LastWords(FlowTest):
             begun = time.perf_counter()
             time.sleep(0.001)
             delays.append(time.perf_counter() - begun - 0.001)
-        waits.sort()
+        waits = sorted(ended - begun for begun, ended in waits)
         print(json.dumps([len(waits), waits[len(waits) * 9 // 10], max(delays)]))
         """)}, timeout=60)
         lines = run.lines("node")

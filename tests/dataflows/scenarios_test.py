@@ -1,6 +1,7 @@
 """Restarts and deaths at awkward moments: scenarios T44, T59, T60, T62."""
 
 import os
+import time
 
 from harness import FlowTest, Node, settings
 
@@ -23,9 +24,10 @@ class Restarts(FlowTest):
             """, inputs={"tick": "dora/timer/secs/1"}, outputs=["x"]),
         })
         running.expect("starting it again in 30 s")
+        begun = time.monotonic()
         running.signal()
         run = self.ended(running, None)
-        self.assertLess(run.seconds, 8)
+        self.assert_within(8, begun)
         self.assertEqual(run.lines("crasher"), ["incarnation 0"])
         self.assertEqual(run.node("crasher")["restarts"], 0)
 
@@ -45,9 +47,10 @@ class Restarts(FlowTest):
         running.expect("incarnation 0")
         running.signal()
         running.expect("once more to kill")
+        begun = time.monotonic()
         running.signal()
         run = self.ended(running, 1)
-        self.assertLess(run.seconds, 8)
+        self.assert_within(8, begun)
         self.assertEqual(run.lines("deaf"), ["incarnation 0"])
 
     def test_queued_inputs_are_for_the_next_incarnation(self):
@@ -81,7 +84,7 @@ class Restarts(FlowTest):
     def test_a_producer_that_closed_and_is_started_again(self):
         """Its outputs were closed by itself; they open again, and the consumer
         hears of both."""
-        run = self.flow({
+        running = self.start({
             "producer": Node("""
                 import sys
                 from dora import Node
@@ -108,7 +111,10 @@ class Restarts(FlowTest):
                         told = True
                         tell("closed")
             """, inputs={"x": "producer/x", "tick": "dora/timer/secs/3600"}),
-        }, args=["--stop-after", "4"])
+        })
+        running.expect("reader: INPUT_CLOSED x", 2)
+        running.signal()
+        run = self.ended(running)
         lines = [line for line in run.lines("reader") if line != ""]
         self.assertEqual(lines, [
             "first", "INPUT_CLOSED x", "NODE_RESTARTED producer", "again",

@@ -37,7 +37,7 @@ class FirstMessage(FlowTest):
         begun = time.monotonic()
         self.tell("imported")
         run = self.ended(running)
-        self.assertLess(time.monotonic() - begun, 2)
+        self.assert_within(2, begun)
         for name in ("light", "slow"):
             self.assertEqual(run.lines(name), ["#0", "#1", "#2"])
 
@@ -50,7 +50,7 @@ class FirstMessage(FlowTest):
             "sink": Node(TEXT_SINK, inputs={"x": "source/x"}),
         })
         self.assertEqual(run.lines("sink")[0], "1")
-        self.assertLess(run.seconds, 3)
+        self.assertLess(run.own, 3)
 
     def test_others_may_run_while_one_waits_for_the_barrier(self):
         """T36: Node() releases the GIL and can be interrupted."""
@@ -73,20 +73,19 @@ class FirstMessage(FlowTest):
                     raise Alarm
 
                 signal.signal(signal.SIGALRM, alarm)
-                longest = 0.0
+                long = []
                 over = False
                 def now():
                     switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
                     return time.monotonic(), switches
-                # The longest time for which it had to wait for the GIL: when it is
+                # From when to when it had to wait for the GIL for long: when it is
                 # only taken off the processor, nobody blocks it.
                 def count():
-                    global longest
                     last, blocked = now()
                     while not over:
                         this, switches = now()
-                        if switches > blocked:
-                            longest = max(longest, this - last)
+                        if switches > blocked and this - last > 0.05:
+                            long.append([last, this])
                         last, blocked = this, switches
                 thread = threading.Thread(target=count)
                 thread.start()
@@ -95,19 +94,20 @@ class FirstMessage(FlowTest):
                 try:
                     Node()
                 except Alarm:
-                    print("interrupted", time.monotonic() - begun < 0.6)
+                    print([begun, time.monotonic()])
                 over = True
                 thread.join()
                 tell("counted")
-                print(longest < 0.05, longest)
+                print(long)
                 Node()
-                print("joined")
+                print('"joined"')
             """),
         })
-        lines = run.lines("node")
-        self.assertEqual(lines[0], "interrupted True")
-        self.assertTrue(lines[1].startswith("True"), lines)
-        self.assertEqual(lines[2], "joined")
+        interrupted, long, joined = run.values("node")
+        self.assert_within(0.6, *interrupted)
+        for wait in long:
+            self.assert_within(0.05, *wait)
+        self.assertEqual(joined, "joined")
 
 
 class CannotStart(FlowTest):

@@ -39,7 +39,7 @@ class Naive(FlowTest):
         begun = time.monotonic()
         running.signal()
         run = self.ended(running)
-        self.assertLess(time.monotonic() - begun, 2)
+        self.assert_within(2, begun)
         self.assertEqual(run.lines("node"), ["ready", "ended"])
 
     def test_timer_does_not_keep_a_finished_graph_alive_if_told_so(self):
@@ -60,7 +60,8 @@ class Stop(FlowTest):
     def test_stop_after(self):
         run = self.flow({"node": TICKER}, args=["--stop-after", "500ms"])
         self.assertEqual(run.lines("node"), ["ready", "ended"])
-        self.assertTrue(0.5 <= run.seconds < 5, run)
+        self.assertGreaterEqual(run.seconds, 0.5)
+        self.assertLess(run.own, 5)
 
     def test_stop_overtakes_full_queues(self):
         """T41: at most one handler late, exactly once, queue_size 1 and all."""
@@ -94,7 +95,7 @@ class Stop(FlowTest):
         begun = time.monotonic()
         running.signal()
         run = self.ended(running)
-        self.assertLess(time.monotonic() - begun, 2)
+        self.assert_within(2, begun)
         self.assertEqual(run.lines("sink")[-2:], ["MANUAL", "1 True"])
         self.assert_accounted(run)
 
@@ -194,7 +195,7 @@ class Stop(FlowTest):
         begun = time.monotonic()
         running.signal()
         run = self.ended(running, 1)
-        self.assertLess(time.monotonic() - begun, 20)
+        self.assert_within(20, begun)
         for name, (_, means) in self.PLACES.items():
             exit = run.node(name)["exit"]
             self.assertEqual(exit, "grace" if means == 2 else "success", name)
@@ -241,9 +242,8 @@ class Stop(FlowTest):
         begun = time.monotonic()
         running.signal()
         run = self.ended(running, 1)
-        took = time.monotonic() - begun
-        self.assertGreater(took, 0.9)
-        self.assertLess(took, 7)
+        self.assertGreater(time.monotonic() - begun, 0.9)
+        self.assert_within(7, begun)
         self.assertEqual(run.node("polite")["exit"], "success")
         self.assertEqual(run.node("deaf")["exit"], "grace")
         self.assertRegex(run.err, "deaf +did not stop in time and was killed")
@@ -267,7 +267,7 @@ class Stop(FlowTest):
         begun = time.monotonic()
         running.signal()
         run = self.ended(running, None)
-        self.assertLess(time.monotonic() - begun, 20)
+        self.assert_within(20, begun)
         self.assertEqual(run.lines("waits"), ["ready", "gave up"])
 
     def test_twenty_nodes_stop_quickly(self):
@@ -281,7 +281,7 @@ class Stop(FlowTest):
         begun = time.monotonic()
         running.signal()
         self.ended(running)
-        self.assertLess(time.monotonic() - begun, 3)
+        self.assert_within(3, begun)
 
 
 class Signals(FlowTest):
@@ -326,7 +326,7 @@ class Signals(FlowTest):
         begun = time.monotonic()
         running.signal()
         self.ended(running, 1)
-        self.assertLess(time.monotonic() - begun, 2)
+        self.assert_within(2, begun)
 
     def test_ctrl_c_does_not_reach_the_nodes_directly(self):
         """A terminal's Ctrl-C goes to dora-run's process group only."""
@@ -416,10 +416,9 @@ class Signals(FlowTest):
         self.assertGreaterEqual(len(alive(marker)), 5)
         running.signal(signal.SIGKILL)
         running.process.wait()
-        deadline = time.monotonic() + 2 * settings.patience
-        while alive(marker) and time.monotonic() < deadline:
-            os.sched_yield()
-        self.assertEqual(alive(marker), [])
+        begun = time.monotonic()
+        while left := alive(marker):
+            self.assert_within(2, begun, run=left)
         running.finish()
 
     def test_nothing_survives_a_normal_end(self):

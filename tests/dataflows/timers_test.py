@@ -17,16 +17,18 @@ class Timers(FlowTest):
             node = Node()
             first = None
             worst = 0
+            begun = time.monotonic()
             for n in range(1000):
                 stamp = node.next()["metadata"]["timestamp"].timestamp()
                 first = first or stamp
                 late = (stamp - first) % 0.001
                 worst = max(worst, min(late, 0.001 - late))
-            passed = stamp - first
-            print(worst < 5e-6, 0.99 < passed < 3)
-            print(worst, passed)
+            print([worst, stamp - first, begun, time.monotonic()])
         """)
-        self.assertEqual(run.lines("node")[0], "True True", run.lines("node"))
+        [[worst, passed, *span]] = run.values("node")
+        self.assertLess(worst, 5e-6)
+        self.assertGreater(passed, 0.99)
+        self.assert_within(3, *span)
 
     def test_stepping_the_wall_clock_moves_nothing(self):
         path = self.write_flow({
@@ -42,7 +44,7 @@ class Timers(FlowTest):
                     last = stamp
                     walls.add(round(time.time() - time.monotonic(), -3))
                     node.send_output("x", str(count).encode())
-                print(len(walls), 0.9 < time.monotonic() - begun < 5)
+                print([len(walls), begun, time.monotonic()])
             """, inputs={"tick": "dora/timer/millis/20"}, outputs=["x"],
                 isolation="process"),
             "sink": Node(TEXT_SINK, inputs={
@@ -51,8 +53,11 @@ class Timers(FlowTest):
         })
         subprocess.run([self.preloaded("stepped.c"), path], check=True,
                        capture_output=True, timeout=60 * settings.patience)
-        run = Run(self.directory, 0, "", "", 0)
-        self.assertEqual(run.lines("node"), ["2 True"])
+        run = Run(self.directory)
+        [[walls, *span]] = run.values("node")
+        self.assertEqual(walls, 2)
+        self.assertGreater(span[1] - span[0], 0.9)
+        self.assert_within(5, *span)
         self.assertEqual(run.lines("sink")[:50], [str(n) for n in range(50)])
 
     def test_first_tick_is_immediate(self):
@@ -61,24 +66,25 @@ class Timers(FlowTest):
             from dora import Node
             node = Node()
             begun = time.monotonic()
-            print(node.next()["type"], time.monotonic() - begun < 1)
+            print(node.next()["type"], begun, time.monotonic())
         """)
-        self.assertEqual(run.lines("node"), ["INPUT True"])
+        kind, *wait = run.lines("node")[0].split()
+        self.assertEqual(kind, "INPUT")
+        self.assert_within(1, *map(float, wait))
 
     def test_missed_ticks_are_skipped(self):
+        """All but one of those that came while the node did something else."""
         run = self.ticks("dora/timer/millis/10", """
             import time
             from dora import Node
             node = Node()
-            count = 0
-            end = time.monotonic() + 1
-            while time.monotonic() < end:
-                node.next()
-                count += 1
+            for _ in range(10):
+                print(node.next()["metadata"]["timestamp"].timestamp())
                 time.sleep(0.1)
-            print(5 <= count <= 30, count)
         """)
-        self.assertTrue(run.lines("node")[0].startswith("True"), run)
+        stamps = run.values("node")
+        # One may have been waiting when the time of that sleep began.
+        self.assertGreater(stamps[-1] - stamps[0], 0.75)
 
     def test_very_short_and_very_long_periods(self):
         for source in ("dora/timer/micros/100", "dora/timer/hz/0.001",
@@ -119,7 +125,7 @@ class Timers(FlowTest):
             from dora import Node
             node = Node()
             print([round(node.next()["metadata"]["timestamp"].timestamp() * 1e6)
-                   for _ in range(5)])
+                   for _ in range(15)])
         """
         inputs = {"tick": "dora/timer/millis/50"}
         run = self.flow({"a": Node(script, inputs=inputs), "b": Node(script, inputs=inputs)})

@@ -73,7 +73,7 @@ class Place(FlowTest):
                     with open("/proc/self/status") as file:
                         return next(int(l.split()[1]) for l in file if "RssShmem" in l)
                 def faults():
-                    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
                 before = mapped(), faults()
                 def touched():
                     return [now - then for now, then in zip((mapped(), faults()), before)]
