@@ -248,23 +248,18 @@ class Idle(FlowTest):
             int(line.rsplit("ready ", 1)[1])
             for line in running.text["out"].splitlines() if "ready " in line
         ] + [running.pid]
-        # A node may still be on its way from print to sleep.
-        self.settle(pids)
-        before = [self.switches(pid) for pid in pids]
-        time.sleep(2)
-        after = [self.switches(pid) for pid in pids]
+        # The first looks follow each other closely, on a busy machine later.
+        for _ in range(5):
+            before = [self.switches(pid) for pid in pids]
+            time.sleep(2)
+            after = [self.switches(pid) for pid in pids]
+            woken = [int(now) - int(then)
+                     for then, now in zip(sum(before, []), sum(after, []))]
+            if max(woken) <= 3:
+                break
         running.signal()
         self.ended(running)
-        for then, now in zip(sum(before, []), sum(after, [])):
-            self.assertLessEqual(int(now) - int(then), 3, (before, after))
-
-    def settle(self, pids):
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            first = [self.switches(pid) for pid in pids]
-            time.sleep(0.3)
-            if first == [self.switches(pid) for pid in pids]:
-                return
+        self.assertLessEqual(max(woken), 3, (before, after))
 
     @staticmethod
     def switches(pid):
