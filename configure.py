@@ -37,10 +37,11 @@ REQUIRED, TESTS, OPTIONAL = "required", "tests", "optional"
 ASK = """
 import json, os, sys, sysconfig
 names = ("INCLUDEPY", "LIBDIR", "LIBPL", "LDLIBRARY", "INSTSONAME",
-         "MULTIARCH", "Py_GIL_DISABLED", "Py_DEBUG")
+         "LDVERSION", "MULTIARCH", "Py_GIL_DISABLED", "Py_DEBUG")
 base = getattr(sys, "_base_executable", None) or sys.executable
 facts = {name: sysconfig.get_config_var(name) for name in names}
 facts.update(version=list(sys.version_info[:3]), prefix=sys.base_prefix,
+             release=sys.version.split()[0],
              implementation=sys.implementation.name,
              executable=os.path.realpath(base))
 print(json.dumps(facts))
@@ -190,7 +191,21 @@ class Python:
                 path = os.path.join(place, name)
                 if ".so" in name and os.path.exists(path):
                     return path
-        return None
+        return self._library_beside()
+
+    def _library_beside(self):
+        """That of an interpreter which is linked statically, as conda's, and
+        names none; another's may lie there, but not of the same release."""
+        if not self.facts["LIBDIR"] or not self.facts["LDVERSION"]:
+            return None
+        path = os.path.join(self.facts["LIBDIR"], "libpython%s.so.1.0"
+                            % self.facts["LDVERSION"])
+        try:
+            with open(path, "rb") as file:
+                own = self.facts["release"].encode() + b"\0" in file.read()
+        except OSError:
+            return None
+        return path if own else None
 
     def complaint(self):
         """Why it cannot be used, or None."""

@@ -94,10 +94,11 @@ class TestConfigure(Temporary):
 class FakePython(configure.Python):
     def __init__(self, prefix, version=(3, 13, 0), **facts):
         defaults = dict.fromkeys(
-            ("LIBDIR", "LIBPL", "LDLIBRARY", "INSTSONAME", "MULTIARCH",
-             "Py_GIL_DISABLED", "Py_DEBUG"))
+            ("LIBDIR", "LIBPL", "LDLIBRARY", "INSTSONAME", "LDVERSION",
+             "MULTIARCH", "Py_GIL_DISABLED", "Py_DEBUG"))
         super().__init__("python", {
             **defaults, "version": list(version), "prefix": prefix,
+            "release": "%d.%d.%d" % version,
             "implementation": "cpython", "executable": prefix + "/bin/python3",
             "INCLUDEPY": prefix + "/include", **facts})
 
@@ -132,6 +133,17 @@ class TestPythons(Temporary):
         open(self.directory + "/libpython3.a", "w").close()
         self.assertIsNone(FakePython("/usr", LIBDIR=self.directory,
                                      LDLIBRARY="libpython3.a").library)
+
+    def test_a_static_interpreter_has_the_shared_library_of_its_release(self):
+        """As conda makes it: what it says of itself names no shared one."""
+        path = self.directory + "/libpython3.13.so.1.0"
+        for release in ("3.13.5", "3.13.4", "3.13.55"):
+            with open(path, "wb") as file:
+                file.write(b"\x7fELF..Python %s\0.." % release.encode())
+            found = FakePython("/c", (3, 13, 5), LIBDIR=self.directory,
+                               LDVERSION="3.13", LDLIBRARY="libpython3.13.a",
+                               INSTSONAME="libpython3.13.a").library
+            self.assertEqual(found, path if release == "3.13.5" else None)
 
     def test_only_unusual_libraries_get_a_run_path(self):
         for directory in ("/usr/lib", "/usr/lib64", "/lib",
