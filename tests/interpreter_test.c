@@ -318,6 +318,23 @@ test_interpreter_of_the_project_gives_way_to_the_active(void **state)
 }
 
 static void
+test_interpreter_of_a_base_environment_gives_way(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", NULL);
+    char prefix[512];
+
+    make_link(world, "conda/bin/python", "other/python3");
+    (void)snprintf(prefix, sizeof prefix, "%s", below(world, "conda"));
+    set_variable(world, "CONDA_PREFIX", prefix);
+    set_variable(world, "CONDA_DEFAULT_ENV", "work");
+    assert_refused(world, &node, "$CONDA_PREFIX");
+    set_variable(world, "CONDA_DEFAULT_ENV", "base");
+    assert_runs(world, &node, "libexec/one", "base1/python3.11");
+    assert_reason(world, "not active environment ($CONDA_PREFIX)");
+}
+
+static void
 test_interpreter_of_the_project_is_not_a_strangers(void **state)
 {
     struct world *world = *state;
@@ -490,6 +507,7 @@ main(void)
         IN_WORLD(test_interpreter_version_file_counts_without_pyenv),
         IN_WORLD(test_interpreter_of_the_project_is_beside_it),
         IN_WORLD(test_interpreter_of_the_project_gives_way_to_the_active),
+        IN_WORLD(test_interpreter_of_a_base_environment_gives_way),
         IN_WORLD(test_interpreter_of_the_project_is_not_a_strangers),
         IN_WORLD(test_interpreter_shebang_is_read_in_all_its_forms),
         IN_WORLD(test_interpreter_table_that_is_wrong_is_said),

@@ -90,8 +90,7 @@ request_active(const struct dora__python_question *question,
     return choice->reason ? 1 : -ENOMEM;
 }
 
-/* A base environment is active in every shell of some people: as little a
- * request as python3 on PATH. */
+/* A base environment is active in every shell of some people. */
 static bool
 in_conda_base(const struct dora__python_question *question)
 {
@@ -99,6 +98,17 @@ in_conda_base(const struct dora__python_question *question)
         dora__environment_get(question->site->environment, "CONDA_DEFAULT_ENV");
 
     return name && !strcmp(name, "base");
+}
+
+/* As little a request as python3 on PATH. */
+static int
+request_base(const struct dora__python_question *question,
+             struct dora__python_choice *choice)
+{
+    int result = request_active(question, choice, "CONDA_PREFIX");
+
+    choice->required = false;
+    return result;
 }
 
 /* --- the project's environment -------------------------------------------- */
@@ -310,7 +320,7 @@ choose(const struct dora__python_question *question,
     if (result == 0)
         result = request_project(question, choice);
     if (result == 0)
-        result = request_active(question, choice, "CONDA_PREFIX");
+        result = request_base(question, choice);
     if (result == 0)
         result = request_from_path(question, choice);
     return result < 0 ? result : 0;
