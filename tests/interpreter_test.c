@@ -227,6 +227,17 @@ test_interpreter_pyenv_shim_is_read_and_not_run(void **state)
     assert_runs(world, &node, "libexec/two",
                 "pyenv/versions/3.13.0/bin/python3");
     assert_reason(world, "$PYENV_VERSION says 3.13.0");
+    /* The newest, in its own directory or in one of conda's environments. */
+    make_link(world, "pyenv/versions/3.13.10/bin/python3", "base2/python3.13");
+    make_link(world, "pyenv/versions/3.13.9t/bin/python3", "other/python3");
+    make_link(world, "pyenv/versions/mini-3/envs/a/bin/python3",
+              "base1/python3.11");
+    set_variable(world, "PYENV_VERSION", "3.13");
+    assert_runs(world, &node, "libexec/two",
+                "pyenv/versions/3.13.10/bin/python3");
+    set_variable(world, "PYENV_VERSION", "mini-3/envs/a");
+    assert_runs(world, &node, "libexec/one",
+                "pyenv/versions/mini-3/envs/a/bin/python3");
     /* Not plainly said: the shim is asked. Of the variable, which pyenv sets
      * for what it starts, nobody insists on it; of the file they do. */
     set_variable(world, "PYENV_VERSION", "3.12");

@@ -104,6 +104,26 @@ test_launcher_console_script_runs_on_its_own(void **state)
 }
 
 static void
+test_launcher_console_script_of_pyenv_is_known_behind_its_shim(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("tool", NULL);
+    const char *behind = "pyenv/versions/3.13.0/bin/tool";
+    char text[512];
+
+    make_file(world, "pyenv/shims/tool", 0755, "#!/bin/sh\nexit 1\n");
+    (void)snprintf(text, sizeof text, "#!%s/base2/python3.13\n", world->root);
+    make_file(world, behind, 0755, text);
+    make_file(world, "pyenv/version", 0644, "3.13.0\n");
+    set_variable(world, "PATH", below(world, "pyenv/shims"));
+    assert_true(dora_python.claims(&node, &world->site));
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+    assert_string_equal(world->launch.argv[2], below(world, behind));
+    make_file(world, behind, 0755, "#!/bin/sh\n");
+    assert_false(dora_python.claims(&node, &world->site));
+}
+
+static void
 test_launcher_as_path_takes_its_arguments(void **state)
 {
     struct world *world = *state;
@@ -270,6 +290,8 @@ main(void)
         IN_WORLD(test_launcher_claims_what_is_python),
         IN_WORLD(test_launcher_other_pythons_get_the_module_for_all),
         IN_WORLD(test_launcher_console_script_runs_on_its_own),
+        IN_WORLD(
+            test_launcher_console_script_of_pyenv_is_known_behind_its_shim),
         IN_WORLD(test_launcher_as_path_takes_its_arguments),
         IN_WORLD(test_launcher_script_that_is_missing_is_said),
         IN_WORLD(test_launcher_host_takes_nodes_of_its_own_python),

@@ -67,18 +67,28 @@ find_beside_interpreter(const struct dora__graph_node *node,
     return path;
 }
 
-/* The program the node's path means; NULL: none that can be executed. */
+/* The program the node's path means, not what pyenv puts before it; NULL: none
+ * that can be executed. */
 static char *
 find_node_program(const struct dora__graph_node *node,
                   const struct dora__site *site)
 {
-    char *path;
+    const struct dora__python_place place = {
+        .directory = site->directory,
+        .environment = site->environment,
+    };
+    char *path, *program;
     int result = dora__find_program(node->path, site->directory,
                                     site->environment, &path);
 
     if (result == -ENOENT)
         return find_beside_interpreter(node, site);
-    return result < 0 ? NULL : path;
+    if (result < 0)
+        return NULL;
+    if (dora__pyenv_program(path, &place, &program) < 0)
+        return path;
+    free(path);
+    return program;
 }
 
 static bool

@@ -4,6 +4,7 @@
 #include "host/kind.h"
 #include "interpreter.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,11 +116,60 @@ choose_version(const char *path, int root,
     return *pin->version ? 0 : -ENOENT;
 }
 
+/* "3.12" stands for the newest 3.12.x that is there. */
+static void
+complete_version(const char *versions, struct dora__python_pin *pin)
+{
+    size_t size = strlen(pin->version);
+    char newest[sizeof pin->version] = "";
+    DIR *directory = opendir(versions);
+    struct dirent *entry;
+
+    if (!directory)
+        return;
+    while ((entry = readdir(directory))) {
+        const char *name = entry->d_name, *rest = name + size;
+
+        if (!strncmp(name, pin->version, size) && *rest == '.' &&
+            !rest[strspn(rest, "0123456789.")] &&
+            strlen(name) < sizeof newest && strverscmp(name, newest) > 0)
+            (void)snprintf(newest, sizeof newest, "%s", name);
+    }
+    (void)closedir(directory);
+    if (*newest)
+        memcpy(pin->version, newest, sizeof newest);
+}
+
+/* The directory of the version, which exists; -ENOENT. */
+static int
+find_version(const char *path, int root, struct dora__python_pin *pin,
+             char **ret_place)
+{
+    DORA_AUTOFREE char *versions = dora__format("%.*s/versions", root, path);
+
+    if (!versions)
+        return -ENOMEM;
+    for (int i = 0; i < 2; i++) {
+        char *place = dora__format("%s/%s", versions, pin->version);
+
+        if (!place)
+            return -ENOMEM;
+        if (access(place, F_OK) == 0) {
+            *ret_place = place;
+            return 0;
+        }
+        free(place);
+        complete_version(versions, pin);
+    }
+    return -ENOENT;
+}
+
 int
 dora__pyenv_program(const char *path, const struct dora__python_place *place,
                     char **ret_program)
 {
     int root = root_size(path), result;
+    DORA_AUTOFREE char *version = NULL;
     struct dora__python_pin pin;
     char *program;
 
@@ -129,10 +179,13 @@ dora__pyenv_program(const char *path, const struct dora__python_place *place,
     if (result < 0)
         return result;
     free(pin.source);
-    if (strchr(pin.version, '/') || !strcmp(pin.version, "system"))
+    /* Of conda's, environments too: "miniconda3-24.1/envs/vision". */
+    if (strstr(pin.version, "..") || !strcmp(pin.version, "system"))
         return -ENOENT;
-    program = dora__format("%.*s/versions/%s/bin%s", root, path, pin.version,
-                           strrchr(path, '/'));
+    result = find_version(path, root, &pin, &version);
+    if (result < 0)
+        return result;
+    program = dora__format("%s/bin%s", version, strrchr(path, '/'));
     if (!program)
         return -ENOMEM;
     if (access(program, X_OK) < 0) {
