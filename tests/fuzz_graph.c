@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct told {
     unsigned errors;
-    unsigned lines; /* of the text */
+    unsigned lines; /* of the text: they may end in \r, and in three more */
 };
 
 static void
@@ -107,13 +107,60 @@ plan_and_draw(const struct dora__graph *graph,
     free(drawing.text);
 }
 
+/* What follows the first line `%%` is what every module's file has. */
+struct module {
+    const char *text;
+    size_t size;
+};
+
+static int
+read_module(void *arg, const char *path, char **ret_text, size_t *ret_size,
+            struct dora_error *err)
+{
+    const struct module *module = arg;
+
+    MUST(*path != '\0' && *path != '/' && strstr(path, "..") != path);
+    if (module->text == NULL)
+        return dora__fail(err, ENOENT, "there is none");
+    *ret_text = malloc(module->size + 1);
+    MUST(*ret_text != NULL);
+    memcpy(*ret_text, module->text, module->size);
+    (*ret_text)[module->size] = '\0';
+    *ret_size = module->size;
+    return 0;
+}
+
+static bool
+has_module(void *arg, const char *path)
+{
+    (void)arg;
+    return strlen(path) % 2 == 0;
+}
+
+static struct module
+cut_module(const uint8_t *data, size_t *size)
+{
+    const char *mark = memmem(data, *size, "\n%%\n", 4);
+    struct module module = {NULL, 0};
+
+    if (mark != NULL) {
+        module.text = mark + 4;
+        module.size = *size - (size_t)(mark + 4 - (const char *)data);
+        *size = (size_t)(mark + 1 - (const char *)data);
+    }
+    return module;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const environment[] = {"HOME=/home/me", "A=$A", NULL};
-    struct told told = {.lines = 1};
+    struct told told = {.lines = (unsigned)size + 2};
+    struct module module = cut_module(data, &size);
+    const struct dora__graph_files files = {read_module, has_module, &module};
     const struct dora__graph_context context = {
         .file = "f",
+        .files = &files,
         .problem = take_problem,
         .problem_arg = &told,
         .environment = environment,
@@ -124,8 +171,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t memory = size > 0 ? data[size - 1] : 0;
     int rc;
 
-    /* A line may end in \r, and in three characters beyond ASCII. */
-    told.lines += (unsigned)size + 1;
     rc = dora__graph_load((const char *)data, size, &context, &graph, &err);
     MUST(rc == 0 || rc == -EINVAL);
     MUST((rc == 0) == (told.errors == 0));

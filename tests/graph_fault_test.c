@@ -2,6 +2,7 @@
  * once, libyaml's too: it is said, and nothing leaks. */
 #include "fault.h"
 #include "graph/plan.h"
+#include "graph_load.h"
 
 #include <setjmp.h>
 #include <string.h>
@@ -23,23 +24,40 @@ static const char good[] =
     "    i: {source: b/o, queue_size: 2, queu_policy: x, input_timeout: 1}\n"
     "    t: dora/timer/millis/10\n    l: dora/logs/info/b\n"
     "- {id: b, path: *b, outputs: [o], inputs: {i: {source: a/x,"
-    " queue_policy: backpressure}}}\n";
+    " queue_policy: backpressure}}}\n"
+    "- {id: m, module: m.yml, inputs: {i: a/x}, params: {p: v}, env: {E: e},"
+    " build: pip}\n"
+    "- {id: c, path: c.py, inputs: {i: m/o}}\n";
+
+static const struct beside modules[] = {
+    {"m.yml", "module: {name: m, inputs: [i], outputs: [o]}\nbuild: pip\n"
+              "nodes:\n"
+              "- {id: n, path: n.py, args: $PARAM_P, outputs: [o],"
+              " inputs: {i: {source: _mod/i, queue_size: 3}}}\n"},
+    {"n.py", ""},
+    {NULL, NULL},
+};
 
 static const char bad[] =
     "nodez: 1\n"
     "nodes:\n"
     "- {id: a, path: a.py, output: [x], isolation: proces, env: {A: $NONE}}\n"
     "- {id: a, path: b.py, outputs: [o], args: \"'\", inputs: {i: b/x, j: x,"
-    " k: {source: a/o, queue_policy: backpressure}}}\n";
+    " k: {source: a/o, queue_policy: backpressure}}}\n"
+    "- {id: m, module: m.yml, inputs: {j: a/x}}\n"
+    "- {id: n, module: none.yml}\n";
 
 static const char *const environment[] = {"HOME=/home/me", NULL};
 static const char *const given[] = {"B=given", "D=4", "LD_AUDIT=x", NULL};
-static const struct dora__graph_context context = {
-    .file = "flow.yml", .environment = environment, .env = given};
 
 static int
 load_plan_draw(const char *text, struct dora_error *err)
 {
+    const struct dora__graph_files files = files_of(modules);
+    const struct dora__graph_context context = {.file = "flow.yml",
+                                                .files = &files,
+                                                .environment = environment,
+                                                .env = given};
     static const struct dora__machine machine = {.page_size = 4096,
                                                  .memory = 1 << 30};
     struct dora__graph graph;

@@ -4,11 +4,24 @@
 
 #include "graph/graph.h"
 
-/* What the sink was told, as "line:column: text" lines. */
+/* What the sink was told, as "line:column: text" lines, after "name:" where
+ * that is another file. */
 struct told {
     unsigned errors, warnings;
     struct dora__text lines; /* free lines.text */
 };
+
+/* What lies beside a dataflow; the last has no path. */
+struct beside {
+    const char *path, *text;
+};
+
+struct dora__graph_files files_of(const struct beside *files);
+
+/* As load_told, with those files. */
+DORA_MUST_CHECK
+int load_beside(const char *text, const struct beside *files,
+                struct told *ret_told, struct dora__graph *ret_graph);
 
 /* With HOME=/home/me and EMPTY= in the environment, `env` as given by the
  * caller of a dataflow. */

@@ -133,8 +133,9 @@ check_clones(const struct dora_dataflow *flow, struct dora_error *err)
             return dora__fail(err, ENOENT,
                               "%s:%u:%u: node `%s`: its `git` source has not "
                               "been fetched yet: `dora-run build` does it",
-                              flow->file, node->git.mark.line,
-                              node->git.mark.column, node->id);
+                              dora__graph_file(&flow->graph, node->git.mark),
+                              node->git.mark.line, node->git.mark.column,
+                              node->id);
     }
     return 0;
 }

@@ -100,8 +100,10 @@ static int
 build(struct dora_dataflow *flow, const char *text, size_t size,
       struct dora_error *err)
 {
+    const struct dora__graph_files files = dora__files_below(flow->directory);
     struct dora__graph_context context = {
         .file = flow->file,
+        .files = &files,
         .problem = flow->options.problem,
         .problem_arg = flow->options.problem_arg,
         .environment = (const char *const *)environ,

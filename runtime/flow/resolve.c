@@ -28,8 +28,9 @@ complain(const struct dora_dataflow *flow, bool warning, struct dora__mark mark,
          const char *text, struct dora_error *err)
 {
     const struct dora_options *o = &flow->options;
+    const char *file = dora__graph_file(&flow->graph, mark);
     struct dora_problem problem = {.warning = warning,
-                                   .file = flow->file,
+                                   .file = file,
                                    .line = mark.line,
                                    .column = mark.column,
                                    .text = text};
@@ -37,7 +38,7 @@ complain(const struct dora_dataflow *flow, bool warning, struct dora__mark mark,
     if (o->problem != NULL)
         o->problem(o->problem_arg, &problem);
     if (err != NULL && err->text[0] == 0)
-        dora__error_set(err, "%s:%u:%u: %s", flow->file, mark.line, mark.column,
+        dora__error_set(err, "%s:%u:%u: %s", file, mark.line, mark.column,
                         text);
 }
 

@@ -425,12 +425,12 @@ static int
 check_text(struct loader *l)
 {
     if (l->size > DORA__MAX_DOCUMENT)
-        return AT(l, ((struct dora__mark){1, 1}),
+        return AT(l, ((struct dora__mark){1, 1, 0}),
                   "the file has %zu bytes; at most %d are read", l->size,
                   DORA__MAX_DOCUMENT);
     if (l->size >= 2 && (memcmp(l->text, "\xFF\xFE", 2) == 0 ||
                          memcmp(l->text, "\xFE\xFF", 2) == 0))
-        return AT(l, ((struct dora__mark){1, 1}),
+        return AT(l, ((struct dora__mark){1, 1, 0}),
                   "the file is UTF-16; save it as UTF-8");
     if (l->size >= 3 && memcmp(l->text, "\xEF\xBB\xBF", 3) == 0) {
         l->text += 3;

@@ -6,6 +6,7 @@
 
 struct dora__mark {
     uint32_t line, column; /* from 1 */
+    uint32_t file; /* 0: the one that was given; else a number of its own */
 };
 
 enum dora__value_type {

@@ -3,7 +3,7 @@
  * Reading goes on after an error wherever what follows does not depend on it,
  * so that one look shows all errors. What cannot be linked is left out of the
  * graph, which is dropped in the end if there was any error. */
-#include "graph_read.h"
+#include "graph_module.h"
 
 #include <string.h>
 
@@ -48,25 +48,6 @@ check_key(struct dora__reader *r, const struct dora__value *value)
                          "`health_check_interval` and `debug`");
 }
 
-/* Maps of which every key is among `names` (NULL-terminated). */
-static void
-check_map(struct dora__reader *r, const struct dora__value *map,
-          const char *const *names, const char *what)
-{
-    for (size_t i = 0; i < map->item_count; i++) {
-        struct dora__nearest near = dora__nearest(map->items[i].key);
-        size_t k = 0;
-
-        for (; names[k] != NULL && strcmp(map->items[i].key, names[k]) != 0;
-             k++)
-            dora__nearest_consider(&near, names[k]);
-        if (names[k] == NULL)
-            dora__complain(r, map->items[i].key_mark, "%s: unknown key %s%s",
-                           what, dora__show_text(map->items[i].key).text,
-                           dora__show_nearest(&near).text);
-    }
-}
-
 static void
 check_debug(struct dora__reader *r, const struct dora__value *debug)
 {
@@ -76,7 +57,7 @@ check_debug(struct dora__reader *r, const struct dora__value *debug)
 
     if (!dora__read_map(r, debug))
         return;
-    check_map(r, debug, names, "`debug`");
+    dora__check_keys(r, debug, names, "`debug`");
     value = dora__value_get(debug, names[0]);
     if (value != NULL)
         (void)dora__read_bool(r, value, &ignored);
@@ -99,7 +80,7 @@ check_type_rules(struct dora__reader *r, const struct dora__value *rules)
                            dora__show(rule).text);
             continue;
         }
-        check_map(r, rule, names, "`type_rules`");
+        dora__check_keys(r, rule, names, "`type_rules`");
         for (size_t k = 0; names[k] != NULL; k++) {
             const struct dora__value *urn = dora__value_get(rule, names[k]);
             const char *ignored;
@@ -154,29 +135,39 @@ read_settings(struct dora__reader *r, const struct dora__value *root)
     }
 }
 
-static void
-read_nodes(struct dora__reader *r, const struct dora__value *root)
+/* The list of nodes, without modules; its type is DORA__NULL after a complaint.
+ */
+static struct dora__value
+find_nodes(struct dora__reader *r, const struct dora__value *root)
 {
     const struct dora__value *list = dora__value_get(root, "nodes");
-    struct dora__graph *graph = r->graph;
+    const struct dora__value none = {.type = DORA__NULL};
 
     if (list == NULL) {
         dora__complain(r, root->mark,
                        "`nodes` is missing: the list of what to run");
-        return;
+        return none;
     }
     if (list->type == DORA__NULL)
         dora__complain(r, list->mark,
                        "`nodes` must be a list of nodes, not nothing; an empty "
                        "list is []");
     if (!dora__read_list(r, list))
-        return;
+        return none;
     if (list->item_count > DORA__MAX_NODES) {
         dora__complain(r, list->items[DORA__MAX_NODES].mark,
                        "this is node %d of %zu; at most %d can run",
                        DORA__MAX_NODES + 1, list->item_count, DORA__MAX_NODES);
-        return;
+        return none;
     }
+    return dora__expand_modules(r, list);
+}
+
+static void
+read_nodes(struct dora__reader *r, const struct dora__value *list)
+{
+    struct dora__graph *graph = r->graph;
+
     graph->nodes = dora__new_array(r, list->item_count, sizeof *graph->nodes);
     for (size_t i = 0; i < list->item_count && !r->no_memory; i++)
         dora__read_node(r, &list->items[i], &graph->nodes[graph->node_count++]);
@@ -196,6 +187,8 @@ write_descriptor(struct dora__reader *r, const struct dora__value *root)
 static void
 read_root(struct dora__reader *r, const struct dora__value *root)
 {
+    struct dora__value nodes, whole;
+
     if (root->type != DORA__MAP) {
         dora__complain(r, root->mark,
                        root->type == DORA__NULL
@@ -208,12 +201,15 @@ read_root(struct dora__reader *r, const struct dora__value *root)
     }
     read_settings(r, root);
     dora__read_shared_env(r, dora__value_get(root, "env"));
+    nodes = find_nodes(r, root);
     if (!r->no_memory)
-        read_nodes(r, root);
+        read_nodes(r, &nodes);
     if (!r->no_memory)
         dora__link(r);
-    if (!r->no_memory && r->errors == 0)
-        write_descriptor(r, root);
+    if (!r->no_memory && r->errors == 0) {
+        whole = dora__module_set(r, root, &nodes);
+        write_descriptor(r, &whole);
+    }
 }
 
 int
@@ -237,6 +233,9 @@ dora__graph_load(const char *text, size_t size,
     graph.file = dora__copy_text(&r, context->file);
     if (!r.no_memory)
         read_root(&r, &document.root);
+    for (struct dora__opened *o = r.opened; o != NULL; o = o->next)
+        dora__document_fini(&o->document);
+    dora__chunks_free(r.chunks);
     dora__document_fini(&document);
     dora__env_fini(&r.shared_env);
     if (r.no_memory || r.errors > 0) {
@@ -257,8 +256,8 @@ fini_input(struct dora__graph_input *input)
     free(input->log_node);
 }
 
-static void
-fini_node(struct dora__graph_node *node)
+void
+dora__graph_node_fini(struct dora__graph_node *node)
 {
     free(node->id);
     free(node->name);
@@ -287,8 +286,11 @@ void
 dora__graph_fini(struct dora__graph *graph)
 {
     for (size_t i = 0; i < graph->node_count; i++)
-        fini_node(&graph->nodes[i]);
+        dora__graph_node_fini(&graph->nodes[i]);
     free(graph->nodes);
+    for (size_t i = 0; i < graph->module_count; i++)
+        free(graph->modules[i]);
+    free(graph->modules);
     free(graph->file);
     free(graph->descriptor);
     *graph = (struct dora__graph){0};

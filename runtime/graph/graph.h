@@ -109,7 +109,9 @@ dora__graph_is_dynamic(const struct dora__graph_node *node)
 }
 
 struct dora__graph {
-    char *file; /* name in messages */
+    char *file;     /* name in messages */
+    char **modules; /* names in messages of marks' files 1.. */
+    size_t module_count;
     struct dora__graph_node *nodes;
     size_t node_count;
     bool exit_when_nodes_finish;
@@ -117,10 +119,27 @@ struct dora__graph {
     char *descriptor; /* JSON of the whole file */
 };
 
+/* The file that a place lies in. */
+static inline const char *
+dora__graph_file(const struct dora__graph *graph, struct dora__mark mark)
+{
+    return mark.file == 0 ? graph->file : graph->modules[mark.file - 1];
+}
+
+/* Other files, by their path from the directory of the dataflow's. */
+struct dora__graph_files {
+    /* As dora__file_read. */
+    int (*read)(void *arg, const char *path, char **ret_text, size_t *ret_size,
+                struct dora_error *err);
+    bool (*has)(void *arg, const char *path);
+    void *arg;
+};
+
 /* What the graph is read with. */
 struct dora__graph_context {
     const char *file;
-    dora_problem_sink problem; /* may be NULL */
+    const struct dora__graph_files *files; /* NULL: none may be read */
+    dora_problem_sink problem;             /* may be NULL */
     void *problem_arg;
     const char *const *environment; /* "K=V"..., for $VAR in env values; NULL:
                                        none */

@@ -180,7 +180,7 @@ read_variables(struct dora__reader *r, const struct dora__value *map,
 static void
 take_given(struct dora__reader *r, const char *given, struct dora__env *env)
 {
-    struct dora__mark nowhere = {0, 0};
+    struct dora__mark nowhere = {0};
     const char *equals = strchr(given, '=');
     DORA_AUTOFREE char *key = NULL;
     char *value;

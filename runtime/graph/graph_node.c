@@ -55,6 +55,24 @@ kind_of(struct dora__reader *r, const struct dora__value *value)
     return first;
 }
 
+/* A module is known where its file can be read; none is left to be run. */
+static bool
+is_known(const struct dora__reader *r, unsigned kind)
+{
+    return kind == DORA__KIND_PATH ||
+           (kind == DORA__KIND_MODULE && r->context->files != NULL);
+}
+
+bool
+dora__is_module(const struct dora__value *node)
+{
+    const struct dora__value *file = NULL;
+
+    if (node->type == DORA__MAP)
+        file = dora__value_get(node, "module");
+    return file != NULL && file->type != DORA__NULL;
+}
+
 static void
 refuse_kind(struct dora__reader *r, const struct dora__value *value, int kind)
 {
@@ -262,7 +280,7 @@ dora__read_node(struct dora__reader *r, const struct dora__value *value,
     split_args(r, value, node);
     dora__read_git(r, value, &node->git);
     sort_outputs(node);
-    if (kind >= 0 && kinds[kind].kind != DORA__KIND_PATH)
+    if (kind >= 0 && !is_known(r, kinds[kind].kind))
         refuse_kind(r, value, kind);
     if (!r->no_memory)
         check_ports(r, value, node);

@@ -9,13 +9,19 @@ enum {
     SHOWN = 60,        /* bytes of the file's text in a message */
 };
 
+static const char *
+file_of(const struct dora__reader *r, struct dora__mark mark)
+{
+    return mark.file == 0 ? r->context->file : r->graph->modules[mark.file - 1];
+}
+
 static void
 tell(struct dora__reader *r, bool warning, struct dora__mark mark,
      const char *text)
 {
     const struct dora_problem problem = {
         .warning = warning,
-        .file = r->context->file,
+        .file = file_of(r, mark),
         .line = mark.line,
         .column = mark.column,
         .text = text,
@@ -42,7 +48,7 @@ dora__complain(struct dora__reader *r, struct dora__mark mark,
     if (mark.line == 0)
         dora__error_set(r->err, "%s: %s", r->context->file, line.text);
     else
-        dora__error_set(r->err, "%s:%u:%u: %s", r->context->file, mark.line,
+        dora__error_set(r->err, "%s:%u:%u: %s", file_of(r, mark), mark.line,
                         mark.column, line.text);
 }
 
@@ -282,4 +288,22 @@ dora__read_map(struct dora__reader *r, const struct dora__value *value)
     if (value->type != DORA__MAP && value->type != DORA__NULL)
         complain_form(r, value, "a map (`key: value` lines)");
     return value->type == DORA__MAP;
+}
+
+void
+dora__check_keys(struct dora__reader *r, const struct dora__value *map,
+                 const char *const *names, const char *what)
+{
+    for (size_t i = 0; i < map->item_count; i++) {
+        struct dora__nearest near = dora__nearest(map->items[i].key);
+        size_t k = 0;
+
+        for (; names[k] != NULL && strcmp(map->items[i].key, names[k]) != 0;
+             k++)
+            dora__nearest_consider(&near, names[k]);
+        if (names[k] == NULL)
+            dora__complain(r, map->items[i].key_mark, "%s: unknown key %s%s",
+                           what, dora__show_text(map->items[i].key).text,
+                           dora__show_nearest(&near).text);
+    }
 }

@@ -4,6 +4,7 @@
 #ifndef DORA_GRAPH_READ_H
 #define DORA_GRAPH_READ_H
 
+#include "chunks.h"
 #include "graph.h"
 #include "graph_text.h"
 #include "nearest.h"
@@ -14,10 +15,18 @@ struct dora__env {
     size_t count;
 };
 
+/* A module's file that has been read. */
+struct dora__opened {
+    struct dora__document document;
+    struct dora__opened *next;
+};
+
 struct dora__reader {
     const struct dora__graph_context *context;
     struct dora_error *err;
     struct dora__graph *graph;
+    struct dora__chunk *chunks;  /* what is made while reading */
+    struct dora__opened *opened; /* in the chunks */
     char owner[256]; /* of the keys being read: "node `x`: ", or "" */
     struct dora__env shared_env;
     size_t env_bytes;        /* of all nodes */
@@ -64,6 +73,10 @@ bool dora__read_word(struct dora__reader *r, const struct dora__value *value,
                      const char *const *words, unsigned *ret_number);
 bool dora__read_list(struct dora__reader *r, const struct dora__value *value);
 bool dora__read_map(struct dora__reader *r, const struct dora__value *value);
+/* Complains of each key of the map that is not among the names
+ * (NULL-terminated). */
+void dora__check_keys(struct dora__reader *r, const struct dora__value *map,
+                      const char *const *names, const char *what);
 
 /* graph_env.c */
 
@@ -106,10 +119,21 @@ enum {
 bool dora__read_key(struct dora__reader *r, const struct dora__value *value,
                     unsigned kind, struct dora__graph_node *node);
 
+/* graph_module.c */
+
+/* The list of nodes with those that stand for modules replaced by the nodes of
+ * their files; what could not be read is left out. It is valid as long as the
+ * reader's chunks and opened documents. */
+struct dora__value dora__expand_modules(struct dora__reader *r,
+                                        const struct dora__value *list);
+
 /* graph_node.c */
 
 void dora__read_node(struct dora__reader *r, const struct dora__value *value,
                      struct dora__graph_node *node);
+void dora__graph_node_fini(struct dora__graph_node *node);
+/* Whether the node is one for which a module's file stands. */
+bool dora__is_module(const struct dora__value *node);
 
 /* graph_config.c */
 

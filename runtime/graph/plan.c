@@ -295,7 +295,10 @@ dora__plan_make(const struct dora__graph *graph,
                 struct dora__plan *ret_plan, struct dora_error *err)
 {
     struct planner p = {
-        .r = {.context = context, .err = err},
+        /* the reader changes nothing of the graph here */
+        .r = {.context = context,
+              .err = err,
+              .graph = (struct dora__graph *)graph},
         .graph = graph,
         .plan = {.graph = graph,
                  .exit_when_nodes_finish = graph->exit_when_nodes_finish},

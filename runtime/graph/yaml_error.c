@@ -6,17 +6,17 @@ struct dora__mark
 dora__yaml_place(yaml_mark_t mark)
 {
     return (struct dora__mark){(uint32_t)mark.line + 1,
-                               (uint32_t)mark.column + 1};
+                               (uint32_t)mark.column + 1, 0};
 }
 
 static struct dora__mark
 place_of_byte(const unsigned char *text, size_t size, size_t offset)
 {
-    struct dora__mark mark = {1, 1};
+    struct dora__mark mark = {1, 1, 0};
 
     for (size_t i = 0; i < offset && i < size; i++) {
         if (text[i] == '\n')
-            mark = (struct dora__mark){mark.line + 1, 1};
+            mark = (struct dora__mark){mark.line + 1, 1, 0};
         else if ((text[i] & 0xC0) != 0x80)
             mark.column++;
     }

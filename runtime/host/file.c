@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *
 dora__directory_absolute(const char *path)
@@ -72,4 +73,29 @@ dora__file_read(const char *path, char **ret_text, size_t *ret_size,
         return dora__fail(err, ENOMEM, "out of memory");
     return code < 0 ? dora__fail(err, -code, "%s: %s", path, strerror(-code))
                     : 0;
+}
+
+static int
+read_below(void *directory, const char *path, char **ret_text, size_t *ret_size,
+           struct dora_error *err)
+{
+    DORA_AUTOFREE char *whole = dora__format("%s/%s", (char *)directory, path);
+
+    return whole == NULL ? dora__fail(err, ENOMEM, "out of memory")
+                         : dora__file_read(whole, ret_text, ret_size, err);
+}
+
+static bool
+has_below(void *directory, const char *path)
+{
+    DORA_AUTOFREE char *whole = dora__format("%s/%s", (char *)directory, path);
+
+    return whole != NULL && access(whole, F_OK) == 0;
+}
+
+struct dora__graph_files
+dora__files_below(const char *directory)
+{
+    return (struct dora__graph_files){
+        .read = read_below, .has = has_below, .arg = (char *)directory};
 }

@@ -2,7 +2,7 @@
 #ifndef DORA_FILE_H
 #define DORA_FILE_H
 
-#include "base.h"
+#include "graph/graph.h"
 
 /* A file's text, at most its first `limit` bytes, terminated, new. It does not
  * wait for what is no plain file. -ENOENT: it cannot be read. `ret_size` may be
@@ -16,6 +16,9 @@ int dora__file_text(const char *path, size_t limit, char **ret_text,
 DORA_MUST_CHECK
 int dora__file_read(const char *path, char **ret_text, size_t *ret_size,
                     struct dora_error *err);
+
+/* The files of that directory, and below it; as long as the text is there. */
+struct dora__graph_files dora__files_below(const char *directory);
 
 /* Where a file lies: absolute, new. NULL: errno says why. */
 char *dora__file_directory(const char *file);

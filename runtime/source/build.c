@@ -352,7 +352,7 @@ fetch_clones(const struct dora__graph *graph, const struct build *b)
 {
     const struct dora__fetch fetch = {
         .options = b->options,
-        .file = graph->file,
+        .graph = graph,
         .base = b->base,
         .environment = (const char *const *)environ,
         .again = (b->flags & DORA_BUILD_AGAIN) != 0,
@@ -407,8 +407,10 @@ dora_build_file(const char *path, const struct dora_options *options,
                 unsigned flags, struct dora_error *err)
 {
     const struct dora_options known = dora__options_read(options);
+    struct dora__graph_files files;
     const struct dora__graph_context context = {
         .file = path,
+        .files = &files,
         .environment = (const char *const *)environ,
         .env = known.env,
     };
@@ -424,6 +426,7 @@ dora_build_file(const char *path, const struct dora_options *options,
     directory = dora__file_directory(path);
     if (directory == NULL)
         return dora__fail(err, errno, "%s: %s", path, strerror(errno));
+    files = dora__files_below(directory);
     b.base = directory;
     code = dora__graph_load(text, size, &context, &graph, err);
     if (code < 0)

@@ -40,8 +40,8 @@ char *dora__git_title(const struct dora__git *git);
 
 struct dora__fetch {
     const struct dora_options *options;
-    const char *file; /* name in messages */
-    const char *base; /* directory of the file, absolute */
+    const struct dora__graph *graph; /* that the node is of */
+    const char *base;                /* directory of the file, absolute */
     const char *const *environment;
     bool again; /* ask anew what branches and tags are */
 };

@@ -58,8 +58,8 @@ fail(const struct job *j, const char *format, ...)
     dora__error_vset(&what, format, args);
     va_end(args);
     return dora__fail(j->err, ECANCELED, "%s:%u:%u: node `%s`: git: %s",
-                      j->fetch->file, mark.line, mark.column, j->node->id,
-                      what.text);
+                      dora__graph_file(j->fetch->graph, mark), mark.line,
+                      mark.column, j->node->id, what.text);
 }
 
 /* A step of our own that did not work. */
@@ -354,7 +354,7 @@ note(const struct job *j, const char *directory)
 static int
 keep(const struct job *j, const char *directory)
 {
-    int code = dora__clone_keep(directory, j->fetch->file);
+    int code = dora__clone_keep(directory, j->fetch->graph->file);
 
     return code < 0 ? fail_step(j, "note who uses its clone", code) : 0;
 }
@@ -452,7 +452,7 @@ has_more_to_do(const struct dora__fetch *fetch,
 {
     if (fetch->again && node->git.kind != DORA__GIT_COMMIT)
         return true;
-    return !dora__clone_is_kept(directory, fetch->file) &&
+    return !dora__clone_is_kept(directory, fetch->graph->file) &&
            access(directory, W_OK) == 0;
 }
 

@@ -112,7 +112,7 @@ is_valid(const struct sweep *s, const char *mark, const char *directory)
 
     if (dora__file_text(mark, LONGEST_NAME, &name, NULL) < 0)
         return true;
-    if (strcmp(name, name_of(s->fetch->file)) == 0)
+    if (strcmp(name, name_of(s->fetch->graph->file)) == 0)
         return is_named(s, directory);
     file = dora__format("%s/%s", s->fetch->base, name);
     return file == NULL || access(file, F_OK) == 0;

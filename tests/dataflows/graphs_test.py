@@ -1,6 +1,8 @@
 """Graphs of odd shapes start, carry their messages and end."""
 
-from harness import FlowTest, Node, either, has_long_form
+import json
+
+from harness import FlowTest, Node, either, has_long_form, tier
 
 
 class OddGraphs(FlowTest):
@@ -89,3 +91,67 @@ class OddGraphs(FlowTest):
             nodes[f"c{i}"] = Node("x", inputs={"i": "s/o"})
         run = self.flow(nodes, code=1)
         self.assertRegex(run.err, "63")
+
+
+class Modules(FlowTest):
+    """Files of nodes that a node stands for."""
+
+    def relay(self):
+        return {"id": "relay", "path": "relay.py", "isolation": tier(),
+                "args": "$PARAM_WORD", "inputs": {"in": "_mod/in"},
+                "outputs": ["out"]}
+
+    def setUp(self):
+        super().setUp()
+        self.write("parts/relay.py", """
+            import os, sys
+            from dora import Node
+            node = Node()
+            for event in node:
+                if event["type"] == "INPUT":
+                    said = bytes(event["value"]) + sys.argv[1].encode()
+                    node.send_output("out", said)
+            print(os.environ["PARAM_WORD"])
+        """)
+        self.write("parts/relay.yml", json.dumps({
+            "module": {"name": "relay", "inputs": ["in"], "outputs": ["out"]},
+            "nodes": [self.relay()]}, indent=1))
+
+    def nodes(self):
+        return {
+            "source": Node("""
+                from dora import Node
+                node = Node()
+                node.send_output("out", b"<")
+            """, outputs=["out"]),
+            "one": Node(module="parts/relay.yml", inputs={"in": "source/out"},
+                        params={"word": "a"}),
+            "two": Node(module="parts/relay.yml", inputs={"in": "one/out"},
+                        params={"word": "b"}),
+            "sink": Node("""
+                from dora import Node
+                node = Node()
+                for event in node:
+                    if event["type"] == "INPUT":
+                        print(bytes(event["value"]).decode())
+                print(*[n["id"] for n in node.dataflow_descriptor()["nodes"]])
+            """, inputs={"in": "two/out"}),
+        }
+
+    def test_run(self):
+        run = self.flow(self.nodes())
+        self.assertEqual(
+            run.lines("sink"), ["<ab", "source one.relay two.relay sink"])
+        self.assertEqual(run.lines("two.relay"), ["b"])
+
+    def test_a_mistake_is_told_where_it_stands(self):
+        self.write("parts/relay.yml", """
+            module: {name: relay, inputs: [in], outputs: [out]}
+            nodes:
+            - {id: relay, path: relay.py, output: [out], inputs: {in: _mod/in}}
+        """)
+        path = self.write_flow({"source": Node(path="parts/relay.py", outputs=["out"]),
+                                "one": self.nodes()["one"]})
+        said = self.command("check", path).stderr
+        self.assertIn("parts/relay.yml:4:31: error: node `one.relay`: unknown "
+                      "key `output`; did you mean `outputs`?", said)
