@@ -1,12 +1,14 @@
 """One dataflow of environments that pip and uv make, and of conda's layout, of
-every Python that dora-run was built for, each with a NumPy of its own."""
+every Python that dora-run was built for, each with a NumPy of its own; and of
+conda's own, where there is one."""
 
 import os
 import subprocess
 
+from conda import environments
 from harness import FlowTest, Node, settings
 from interpreters_test import make_conda
-from run_dataflows import facts
+from run_dataflows import facts, has_numpy
 
 PASS_ON = """
     import ctypes, math, os, sqlite3, ssl, sys
@@ -63,6 +65,27 @@ class Mixed(FlowTest):
         return [self.uv, "pip", "install", "--python", place + "/bin/python",
                 "--target", site]
 
+    def make_all(self):
+        """Environments of every kind, by name; conda's are as they are."""
+        real = {f"conda-{name}": place for name, place in environments().items()}
+        places = {name: place for name, place in real.items()
+                  if has_numpy(place + "/bin/python")}
+        pythons = self.pythons + [place + "/bin/python" for place in real.values()]
+        for i, python in enumerate(pythons):
+            for make in (self.make_pip, self.make_uv, self.make_conda):
+                kind = make.__name__.removeprefix("make_")
+                if kind == "conda" and (
+                        python not in self.pythons
+                        or facts(python)[1].split("-")[1].endswith("t")):
+                    continue  # there is a real one; that needs a build of its own
+                name = f"{kind}{i}"
+                places[name] = os.path.join(self.directory, name)
+                install = make(python, places[name])
+                done = subprocess.run([*install, "--quiet", "numpy"],
+                                      capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done)
+        return places
+
     def test_numpy_of_each_environment(self):
         """A message goes through all of them, and is not copied."""
         if self.uv is None:
@@ -70,28 +93,18 @@ class Mixed(FlowTest):
         nodes = {"source": Node(SOURCE, outputs=["out"], isolation="process")}
         before = "source/out"
         self.write("pass_on.py", PASS_ON)
-        for i, python in enumerate(self.pythons):
-            for make in (self.make_pip, self.make_uv, self.make_conda):
-                kind = make.__name__.removeprefix("make_")
-                if kind == "conda" and facts(python)[1].split("-")[1].endswith("t"):
-                    continue  # that needs a build of its own
-                name = f"{kind}{i}"
-                place = os.path.join(self.directory, name)
-                install = make(python, place)
-                done = subprocess.run([*install, "--quiet", "numpy"],
-                                      capture_output=True, text=True)
-                self.assertEqual(done.returncode, 0, done)
-                nodes[name] = Node(path="pass_on.py", python=place,
-                                   inputs={"in": before}, outputs=["out"])
-                before = f"{name}/out"
+        places = self.make_all()
+        for name, place in places.items():
+            nodes[name] = Node(path="pass_on.py", python=place,
+                               inputs={"in": before}, outputs=["out"])
+            before = f"{name}/out"
         nodes["sink"] = Node(SINK, inputs={"in": before}, isolation="process")
         settings.python = self.pythons[0]
         run = self.flow(nodes, timeout=180)
         total = str(sum(range(250)) * 400)
-        for name in set(nodes) - {"source", "sink"}:
+        for name, place in places.items():
             prefix, version, found, own = run.lines(name)[0].split()
-            self.assertEqual([prefix, found, own],
-                             [os.path.join(self.directory, name), total, "True"])
+            self.assertEqual([prefix, found, own], [place, total, "True"])
             node = run.node(name)
             print(f"      {name}: NumPy {version}, {node['kind']}: {node['reason']}")
         self.assertEqual(run.lines("sink"), run.lines("source"))

@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "dataflows")]
 
 import run_dataflows  # noqa: E402
+from conda import Conda  # noqa: E402
 from examples_test import Examples  # noqa: E402
 from harness import FlowTest, Node, settings  # noqa: E402
 from mixed import Mixed  # noqa: E402
@@ -337,7 +338,7 @@ def main():
                         for name, version in venv.packages.items()), flush=True)
         run_all(suite_of(Real, Uv, Inside), counts)
     Mixed.pythons, Mixed.uv = options.python, venv.uv
-    run_all(suite_of(Mixed), counts)
+    run_all(suite_of(Mixed, Conda), counts)
     line = f"{counts['ok']} passed, {counts['FAIL']} failed"
     print(line + (f", {counts['skip']} skipped" if counts["skip"] else ""))
     return 0 if counts["ok"] and not counts["FAIL"] else 1
