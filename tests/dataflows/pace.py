@@ -29,7 +29,11 @@ def watch(path):
     """Appends pairs (due, woken) of what was late; the first pair of the file
     begins with what is due now. Ends with its parent."""
     parent = os.getppid()
-    with open(path, "r+b", buffering=0) as file:
+    try:
+        file = open(path, "r+b", buffering=0)
+    except FileNotFoundError:  # it has ended, and taken the file along
+        return
+    with file:
         file.seek(PAIR.size)
         head = mmap.mmap(file.fileno(), PAIR.size)
         while os.getppid() == parent:
