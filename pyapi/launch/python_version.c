@@ -129,11 +129,12 @@ complete_version(const char *versions, struct dora__python_pin *pin)
         return;
     while ((entry = readdir(directory))) {
         const char *name = entry->d_name, *rest = name + size;
+        size_t length = strlen(name);
 
         if (!strncmp(name, pin->version, size) && *rest == '.' &&
-            !rest[strspn(rest, "0123456789.")] &&
-            strlen(name) < sizeof newest && strverscmp(name, newest) > 0)
-            (void)snprintf(newest, sizeof newest, "%s", name);
+            !rest[strspn(rest, "0123456789.")] && length < sizeof newest &&
+            strverscmp(name, newest) > 0)
+            memcpy(newest, name, length + 1);
     }
     (void)closedir(directory);
     if (*newest)
