@@ -205,12 +205,13 @@ class Stops(Case):
     def test_group_and_process_signalled_at_once_is_one_stop(self):
         path = self.one(WAIT.replace("pass", "pass\nimport time\n"
                                      "time.sleep(0.5)\nprint('in peace')\n"))
-        done = subprocess.run(
-            ["timeout", "-k", "30", "3", *self.command(path)],
-            cwd=self.directory, env=self.environment, capture_output=True,
-            text=True, timeout=LIMIT, check=False)
-        self.assertIn("n: in peace", done.stdout)
-        self.assertIn("n  succeeded", done.stderr)
+        process = self.start(path, start_new_session=True)
+        self.await_line(process, "n: ready")
+        os.kill(process.pid, signal.SIGTERM)  # as timeout(1) does it
+        os.killpg(process.pid, signal.SIGTERM)
+        output, errors = process.communicate(timeout=LIMIT)
+        self.assertIn("n: in peace", output)
+        self.assertIn("n  succeeded", errors)
 
     def test_nohup_is_respected(self):
         path = self.one(WAIT)

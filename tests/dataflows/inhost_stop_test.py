@@ -129,7 +129,7 @@ class Stuck(InsideTest):
     def test_interrupts_meet_their_thread(self):
         """Many that wait at once: whatever else runs a pending exception, it
         is not lost."""
-        run = self.kill({f"n{i}": LOCKS["event"] for i in range(24)})
+        run = self.kill({f"n{i}": LOCKS["event"] for i in range(16)})
         self.assertNotIn("abandoned", run.out, run)
 
     def test_what_waits_in_the_system(self):
