@@ -468,29 +468,40 @@ def watch(event, args):
 # --- the end ---------------------------------------------------------------------
 
 
-def named_lock(frame):
-    """The lock that the frame takes just now, by `with` or acquire(), or None:
-    if the step it is at says so, and nothing but names."""
-    import ast
-    import linecache
-    import threading
+ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
+Lock = type(_thread.allocate_lock())
+
+
+def step_of(frame):
+    """What the source says of the step that the frame is at: an expression."""
     steps = list(frame.f_code.co_positions())
     line, last, start, end = steps[frame.f_lasti // 2]
-    text = linecache.getline(frame.f_code.co_filename, line).encode()
-    if line != last or not text:
+    if line != last:
         return None
-    step = ast.parse(text[start:end].strip(), mode="eval").body
-    if isinstance(step, ast.Call):
-        step = step.func
-        if not isinstance(step, ast.Attribute) or step.attr != "acquire":
+    with io.open_code(frame.f_code.co_filename) as file:
+        text = file.read().splitlines()[line - 1]
+    return compile(text[start:end].strip(), "<lock>", "eval", ONLY_AST)
+
+
+def named_lock(frame):
+    """The lock that the frame takes just now, by `with` or acquire(), or None:
+    if the step it is at says so, and nothing but names. Imports nothing: the
+    script may have been interrupted in an import, and keep its locks."""
+    step = step_of(frame)
+    if step is None:
+        return None
+    if type(step.body).__name__ == "Call":
+        step.body = step.body.func
+        if getattr(step.body, "attr", "") != "acquire":
             return None
-        step = step.value
-    if any(not isinstance(part, (ast.Name, ast.Attribute, ast.expr_context))
-           for part in ast.walk(step)):
+        step.body = step.body.value
+    name = step.body
+    while type(name).__name__ == "Attribute":
+        name = name.value
+    if type(name).__name__ != "Name":
         return None
-    found = eval(compile(ast.Expression(step), "<lock>", "eval"),
-                 frame.f_globals, frame.f_locals)
-    return found if isinstance(found, type(threading.Lock())) else None
+    found = eval(compile(step, "<lock>", "eval"), frame.f_globals, frame.f_locals)
+    return found if isinstance(found, Lock) else None
 
 
 def loosen(frame):
