@@ -37,7 +37,17 @@ Metadata = Mapping[str, Any]
 Event = dict[str, Any]
 
 class DoraStatus(Enum):
-    """What an operator returns; nodes have no use for it."""
+    """What an operator's on_event() returns; nodes have no use for it.
+
+        class Operator:
+            def on_event(self, dora_event, send_output) -> DoraStatus:
+                if dora_event["type"] == "INPUT":
+                    send_output("out", dora_event["value"], dora_event["metadata"])
+                return DoraStatus.CONTINUE
+
+    STOP ends this node, STOP_ALL all of them. `dora_event` is an Event;
+    `send_output` is that of Node. Once it is made, the operator has the whole
+    file as `dataflow_descriptor`."""
 
     CONTINUE = 0
     STOP = 1
@@ -222,3 +232,6 @@ class ArrowArray(Sequence[Scalar]):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any: ...
     def __arrow_c_array__(self, requested_schema: object | None = None
                           ) -> tuple[object, object]: ...
+
+def start_runtime() -> None:
+    """How dora-run starts an operator; nothing for scripts."""

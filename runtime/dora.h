@@ -295,7 +295,8 @@ enum dora_exit {
 /* Strings are borrowed from the flow. */
 struct dora_node_stats {
     const char *id;
-    const char *kind;        /* "python", "executable", "callback", "dynamic" */
+    const char *kind;        /* "python", "operator", "executable", "callback",
+                                "dynamic" */
     const char *tier;        /* "process", "interpreter" (a Python of its own
                                 inside the host), "host" (a C function) */
     const char *interpreter; /* what runs it, for a person */

@@ -25,6 +25,8 @@ static const char good[] =
     "    t: dora/timer/millis/10\n    l: dora/logs/info/b\n"
     "- {id: b, path: *b, outputs: [o], inputs: {i: {source: a/x,"
     " queue_policy: backpressure}}}\n"
+    "- {id: z, name: c, operators: [{id: op, name: n, python: {source: c.py,"
+    " sorce: x}, envv: {}, args: x, outputs: [o], inputs: {i: z/op/o}}]}\n"
     "- {id: m, module: m.yml, inputs: {i: a/x}, params: {p: v}, env: {E: e},"
     " build: pip}\n"
     "- {id: c, path: c.py, inputs: {i: m/o}}\n";
@@ -45,7 +47,9 @@ static const char bad[] =
     "- {id: a, path: b.py, outputs: [o], args: \"'\", inputs: {i: b/x, j: x,"
     " k: {source: a/o, queue_policy: backpressure}}}\n"
     "- {id: m, module: m.yml, inputs: {j: a/x}}\n"
-    "- {id: n, module: none.yml}\n";
+    "- {id: n, module: none.yml}\n"
+    "- {id: c, operator: {id: /, python: c.p}, args: x}\n"
+    "- {id: d, operators: [{id: op, wasm: x, inputs: {i: c/op/o}}]}\n";
 
 static const char *const environment[] = {"HOME=/home/me", NULL};
 static const char *const given[] = {"B=given", "D=4", "LD_AUDIT=x", NULL};

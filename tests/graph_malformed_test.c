@@ -16,6 +16,9 @@
 #define B "  - id: b\n    path: b.py\n    outputs: [image, depth]\n"
 #define KEY(key, value) A "    " key ": ^" value "\n"
 #define SOURCE(source) A "    inputs:\n      in: ^" source "\n" B
+#define OPERATOR(block) "nodes:\n  - id: a\n    operator: " block "\n"
+#define OPERATORS(list) "nodes:\n  - id: a\n    operators: " list "\n"
+#define SINK(source) "  - id: s\n    path: s.py\n    inputs: {in: " source "}\n"
 #define LONG(key, value) \
     A "    inputs: {in: {source: b/image, " key ": ^" value "}}\n" B
 
@@ -98,10 +101,6 @@ static const struct {
     {"nodes:\n  - id: a\n    path: ^https://x.org/y\n", "downloading"},
     {A "    ^operator: {python: b.py}\n", "exclude each other"},
     {A "    ^module: m.yml\n", "`path` and `module` exclude"},
-    {"nodes:\n  - id: a\n    ^operator: {python: b.py}\n",
-     "operator nodes (`operator`) are not supported by this version"},
-    {"nodes:\n  - id: a\n    ^operators: []\n",
-     "operator nodes (`operators`) are not supported by this version"},
     {"nodes:\n  - id: a\n    ^ros2: {}\n", "ROS 2 nodes (`ros2`) are not"},
     {"nodes:\n  - id: a\n    ^module: m.yml\n", "module nodes (`module`) are"},
     {"nodes:\n  - id: a\n    ^hub: x@1\n", "hub nodes (`hub`) are not"},
@@ -194,6 +193,54 @@ static const struct {
     {KEY("heap_limit", "0"), "must be above 0"},
     {KEY("heap_limit", "lots"), "a size such as"},
     {KEY("heap_full", "block"), "must be `error` or `wait`"},
+
+    /* operators */
+    {OPERATOR("^x.py"), "an operator must be a map with `python`, not `x.py`"},
+    {OPERATOR("^{outputs: [o]}"), "the operator has no `python`"},
+    {OPERATOR("^{python: }"), "the operator has no `python`"},
+    {OPERATOR("{python: ^''}"), "`python` is empty"},
+    {OPERATOR("{python: ^7}"), "quote it"},
+    {OPERATOR("{python: ^[x.py]}"), "`python` must be a string, not a list"},
+    {OPERATOR("{python: ^x}"), "`python` must name a file that ends in .py"},
+    {OPERATOR("{python: ^.py}"), "a file that ends in .py, not `.py`"},
+    {OPERATOR("{python: ^https://x.org/y.py}"), "downloading"},
+    {OPERATOR("{python: ^{conda_env: }}"), "`python` has no `source`"},
+    {OPERATOR("{python: {source: ^x}}"), "`source` must name a file that"},
+    {OPERATOR("{python: {source: x.py, ^conda_env: e}}"),
+     "`conda_env` is not supported by this version: give the node itself"},
+    {OPERATOR("{^shared-library: x}"), "`shared-library` operators are not"},
+    {OPERATOR("{^wasm: x}"), "`wasm` operators are not supported: only"},
+    {OPERATOR("{python: x.py, id: ^a b}"), "the operator's id `a b` may hold"},
+    {OPERATOR("{python: x.py, id: ^1}"), "quote it"},
+    {OPERATOR("{python: x.py, inputs: ^[]}"), "`inputs` must be a map"},
+    {OPERATOR("{python: x.py, inputs: {i: ^b/x}}"), "there is no node `b`"},
+    {OPERATOR("{python: x.py, outputs: [o], send_stdout_as: ^p}"),
+     "not among the node's `outputs`"},
+    {OPERATOR("{python: x.py, min_log_level: ^warning}"), "`warn`?"},
+    {OPERATOR("{python: x.py}\n    ^inputs: {}"),
+     "`inputs` is not allowed on operator nodes: move it into the operator's"},
+    {OPERATOR("{python: x.py}\n    ^build: make"), "move it into the"},
+    {OPERATOR("{python: x.py}\n    ^restart_policy: always"),
+     "`restart_policy` is not allowed on operator nodes"},
+    {OPERATOR("{python: x.py}\n    ^args: x"), "`args` is not allowed on op"},
+    {OPERATOR("{python: x.py, outputs: [o]}") SINK("^a/op/o"),
+     "no output `op/o`; did you mean `o`?"},
+    {OPERATORS("^{}"), "`operators` must be a list, not a map"},
+    {OPERATORS("^[]"), "`operators` lists no operator"},
+    {OPERATORS("[^x.py]"), "an operator must be a map"},
+    {OPERATORS("[^{python: x.py}]"), "needs an `id`"},
+    {OPERATORS("[^{python: x.py}]") SINK("a/op/o"), "needs an `id`"},
+    {OPERATORS("[{id: p, python: x.py}, ^{id: q, python: y.py}]"),
+     "several Python operators in one node are not supported"},
+    {OPERATORS("[{id: p, python: x.py}, ^{id: q, python: y.py}]") SINK("a/q/o"),
+     "give this one a node of its own"},
+    {OPERATORS("[{id: p, python: x.py, outputs: [o]}]") SINK("^a/o"),
+     "the operator of node `a` is `p`: its outputs are NODE/OPERATOR/OUTPUT, "
+     "not `o`"},
+    {OPERATORS("[{id: p, python: x.py, outputs: [o]}]") SINK("^a/q/o"),
+     "not `q"},
+    {OPERATORS("[{id: p, python: x.py, outputs: [out]}]") SINK("^a/p/oot"),
+     "node `a` has no output `p/oot`; did you mean `out`?"},
 
     /* variables */
     {A "    env: {A: ^[1]}\n", "`A` must be a string, a number or a boolean"},

@@ -395,7 +395,7 @@ test_graph_tells_all_errors_at_once(void **state)
              (const char *const[]){
                  "1:15:", "2:1:", "6:3:", "7:7:", "11:17:", "12:9:", "13:12:",
                  "13:22:", "15:8:", "16:8:", "17:17:", "17:48:", "18:7:",
-                 "19:3:", NULL};
+                 "19:14:", NULL};
          *place != NULL; place++) {
         struct dora__text line = {0};
 
@@ -404,23 +404,6 @@ test_graph_tells_all_errors_at_once(void **state)
             fail_msg("no %s in\n%s", *place, told.lines.text);
         free(line.text);
     }
-    free(told.lines.text);
-}
-
-static void
-test_graph_operator_nodes_cause_no_other_errors(void **state)
-{
-    struct dora__graph graph;
-    struct told told;
-
-    (void)state;
-    assert_int_equal(
-        load_told("nodes:\n"
-                  "- id: op\n  operator: {python: x.py, outputs: [y]}\n"
-                  "- id: sink\n  path: s.py\n  inputs: {y: op/y}\n",
-                  NULL, &told, &graph),
-        -EINVAL);
-    assert_int_equal(told.errors, 1);
     free(told.lines.text);
 }
 
@@ -579,7 +562,6 @@ main(void)
         cmocka_unit_test(test_graph_shell_keeps_its_line),
         cmocka_unit_test(test_graph_odd_things_are_warned_of),
         cmocka_unit_test(test_graph_tells_all_errors_at_once),
-        cmocka_unit_test(test_graph_operator_nodes_cause_no_other_errors),
         cmocka_unit_test(test_graph_many_errors_are_still_fast),
         cmocka_unit_test(test_graph_long_way_of_backpressure_is_followed),
         cmocka_unit_test(test_graph_cycles_may_drop),

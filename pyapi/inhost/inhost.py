@@ -421,18 +421,22 @@ def enter_site():
 
 
 def own_script():
-    script = argv[2]
+    script, main = argv[2], sys.modules["__main__"]
     sys.orig_argv = list(argv)
-    sys.argv = argv[2:]
-    if not sys.flags.safe_path:
-        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
-    from importlib.machinery import SourceFileLoader
-
-    main = sys.modules["__main__"]
-    main.__file__ = script
     main.__spec__ = main.__cached__ = None
-    main.__loader__ = SourceFileLoader("__main__", script)
     main.__builtins__ = builtins
+    if script == "-c":
+        sys.argv = ["-c"] + argv[4:]
+        place = ""
+    else:
+        from importlib.machinery import SourceFileLoader
+
+        sys.argv = argv[2:]
+        place = os.path.dirname(os.path.realpath(script))
+        main.__file__ = script
+        main.__loader__ = SourceFileLoader("__main__", script)
+    if not sys.flags.safe_path:
+        sys.path.insert(0, place)
 
 
 # --- what cannot be undone ------------------------------------------------------

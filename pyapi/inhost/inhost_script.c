@@ -113,11 +113,15 @@ read_script(const char *path)
     return bytes;
 }
 
+/* Of `argument` and what follows it: a path, or "-c" and a script's text. */
 static PyObject *
-compile_script(const char *path)
+compile_script(char *const *argument)
 {
-    PyObject *bytes = read_script(path), *code = NULL;
-    PyObject *name = PyUnicode_DecodeFSDefault(path);
+    bool text = strcmp(argument[0], "-c") == 0;
+    PyObject *bytes =
+        text ? PyBytes_FromString(argument[1]) : read_script(argument[0]);
+    PyObject *name = PyUnicode_DecodeFSDefault(text ? "<string>" : argument[0]);
+    PyObject *code = NULL;
     PyObject *compile =
         PyDict_GetItemString(PyEval_GetBuiltins(), "compile"); /* borrowed */
 
@@ -131,10 +135,10 @@ compile_script(const char *path)
 
 /* 0, or -1 with an exception. */
 static int
-execute(const char *path)
+execute(char *const *argument)
 {
     PyObject *main = PyImport_AddModuleRef("__main__"), *dict, *result = NULL;
-    PyObject *code = main == NULL ? NULL : compile_script(path);
+    PyObject *code = main == NULL ? NULL : compile_script(argument);
 
     if (code != NULL) {
         dict = PyModule_GetDict(main);
@@ -200,7 +204,7 @@ dora__inhost_script(struct dora__guest *g)
         return asked ? SIGTERM : 1 << 8;
     }
     g->thread = PyThreadState_Get();
-    if (execute(g->argv[2]) < 0)
+    if (execute(&g->argv[2]) < 0)
         status = judge(g);
     PyEval_SetTrace(NULL, NULL); /* what ended it */
     (void)dora__inhost_call(g, "end", g->left ? Py_True : Py_False);

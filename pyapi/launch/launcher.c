@@ -1,8 +1,9 @@
 /* launcher.c - the Python node kind: which nodes are Python, which interpreter
  * each one gets and why, and what is executed for it.
  *
- * Which nodes: a path that ends in .py; an interpreter (`path: python` with
- * args); a console script, that is a program whose first line names a Python.
+ * Which nodes: a path that ends in .py, operators among them; an interpreter
+ * (`path: python` with args); a console script, that is a program whose first
+ * line names a Python.
  *
  * Which interpreter: the one that choice.c finds asked for, else the first one
  * that dora-run was built for. What was asked for, by name or by activating it,
@@ -391,8 +392,15 @@ fill_argv(const struct job *job, struct dora__launch *launch)
     if (dora__launch_push(&launch->argv, job->found.executable) < 0 ||
         dora__launch_push(&launch->argv, "-u") < 0)
         return -ENOMEM;
+    if (job->node->is_operator &&
+        (dora__launch_push(&launch->argv, "-c") < 0 ||
+         dora__launch_push(&launch->argv, "import dora; dora.start_runtime()") <
+             0))
+        return -ENOMEM;
     if (job->script && dora__launch_push(&launch->argv, job->script) < 0)
         return -ENOMEM;
+    if (job->node->is_operator) /* what operator.py takes */
+        return dora__launch_push(&launch->argv, job->node->id);
     return dora__launch_arguments(launch, job->node);
 }
 
@@ -455,7 +463,10 @@ resolve(const struct dora__graph_node *node, const struct dora__site *site,
         struct dora__launch *ret_launch, struct dora_error *err)
 {
     struct dora__launch launch = {
-        .kind = "python", .tier = "process", .attaches = true};
+        .kind = node->is_operator ? "operator" : "python",
+        .tier = "process",
+        .attaches = true,
+    };
     struct job job = {.node = node, .site = site};
     int result = prepare(&job, &launch, err);
 

@@ -172,6 +172,9 @@ module_dir(PyObject *module, PyObject *Py_UNUSED(ignored))
 static PyMethodDef module_methods[] = {
     {"__getattr__", module_getattr, METH_O, NULL},
     {"__dir__", module_dir, METH_NOARGS, NULL},
+    {"start_runtime", dora__py_start_runtime, METH_NOARGS,
+     "start_runtime()\n--\n\nHow dora-run starts an operator; nothing for "
+     "scripts."},
     {NULL, NULL, 0, NULL},
 };
 

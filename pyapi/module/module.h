@@ -334,6 +334,10 @@ PyObject *dora__py_send_service_request(PyObject *self, PyObject *const *args,
 PyObject *dora__py_send_service_response(PyObject *self, PyObject *const *args,
                                          Py_ssize_t count, PyObject *names);
 
+/* --- py_operator.c ------------------------------------------------------- */
+
+PyObject *dora__py_start_runtime(PyObject *module, PyObject *ignored);
+
 /* --- py_log.c ------------------------------------------------------------ */
 
 PyObject *dora__py_log(PyObject *self, PyObject *const *args, Py_ssize_t count,

@@ -93,6 +93,9 @@ look(struct dora_dataflow *flow)
     int64_t now = dora__now();
     bool was_stopping;
 
+    if (asked < DORA__ASKED_STOP &&
+        dora__plane_state(&flow->plane) == DORA__FLOW_STOPPING)
+        asked = DORA__ASKED_STOP; /* by a node */
     if (asked >= DORA__ASKED_STOP && !flow->stop_begun) {
         flow->stop_begun = true;
         dora__ladder_stop(flow);

@@ -263,6 +263,7 @@ dora__graph_node_fini(struct dora__graph_node *node)
     free(node->name);
     free(node->description);
     free(node->path);
+    free(node->operator_id);
     dora__words_free(node->args);
     free(node->args_text);
     dora__env_fini(&(struct dora__env){node->env, node->env_count});

@@ -67,9 +67,12 @@ struct dora__git {
  * ns, sizes in bytes; 0 where the key is absent unless said. */
 struct dora__graph_node {
     char *id, *name, *description;
-    char *path;  /* as written; "callback", "dynamic", "shell" are special */
-    char **args; /* split by shell quoting, NULL-terminated */
-    char *args_text; /* as written, for `path: shell`; "" if absent */
+    char *path; /* as written; "callback", "dynamic", "shell" are special */
+    bool is_operator;  /* the path is the file of its class */
+    char *operator_id; /* stands before an output's id in sources: of one in
+                          `operators`; or NULL */
+    char **args;       /* split by shell quoting, NULL-terminated */
+    char *args_text;   /* as written, for `path: shell`; "" if absent */
     size_t arg_count;
     struct dora__graph_env *env; /* top level, then node; later wins */
     size_t env_count;

@@ -18,8 +18,10 @@ store_text(struct dora__reader *r, const struct dora__value *value, void *field)
 {
     const char *text;
 
-    if (dora__read_text(r, value, &text))
-        *(char **)field = dora__copy_text(r, text);
+    if (!dora__read_text(r, value, &text))
+        return;
+    free(*(char **)field); /* what an operator's block said of it */
+    *(char **)field = dora__copy_text(r, text);
 }
 
 static void
@@ -40,17 +42,18 @@ typedef void read_function(struct dora__reader *r,
                            const struct dora__value *value,
                            struct dora__graph_node *node);
 
-static void
-read_path(struct dora__reader *r, const struct dora__value *value,
-          struct dora__graph_node *node)
+bool
+dora__read_path(struct dora__reader *r, const struct dora__value *value,
+                struct dora__graph_node *node)
 {
+    size_t errors = r->errors;
     const char *text;
 
     node->path_mark = value->mark;
     if (!dora__read_text(r, value, &text))
-        return;
+        return false;
     if (*text == '\0')
-        dora__complain(r, value->mark, "%s`path` is empty", r->owner);
+        dora__complain(r, value->mark, "%s`%s` is empty", r->owner, value->key);
     else if (strncmp(text, "http://", 7) == 0 ||
              strncmp(text, "https://", 8) == 0)
         dora__complain(r, value->mark,
@@ -58,6 +61,14 @@ read_path(struct dora__reader *r, const struct dora__value *value,
                        "download the program and give its path",
                        r->owner, dora__show_text(text).text);
     node->path = dora__copy_text(r, text);
+    return r->errors == errors;
+}
+
+static void
+read_path(struct dora__reader *r, const struct dora__value *value,
+          struct dora__graph_node *node)
+{
+    (void)dora__read_path(r, value, node);
 }
 
 static void
@@ -308,14 +319,17 @@ refuse_deploy(struct dora__reader *r, const struct dora__value *value,
 enum {
     PROGRAM = DORA__KIND_PATH | DORA__KIND_HUB,
     PROCESS = PROGRAM | DORA__KIND_ROS2,
+    PORTS = PROCESS | DORA__KIND_BLOCK,
+    PYTHON = PROGRAM | DORA__KIND_OPERATOR,
+    ANY = DORA__KIND_ALL | DORA__KIND_BLOCK,
 };
 
 #define STORE(what, member) \
     .store = store_##what, .field = offsetof(struct dora__graph_node, member)
 
 /* In the order in which they are listed to people. Without a function: id and
- * env, which are read before the others, and what says where a node's files
- * come from, which is read together. */
+ * env, which are read before the others, and what says where a node's files or
+ * its operator come from, which is read together. */
 static const struct key {
     const char *name;
     unsigned kinds;
@@ -323,30 +337,31 @@ static const struct key {
     store_function *store;
     size_t field; /* of the node, for `store` */
 } keys[] = {
-    {"id", DORA__KIND_ALL, .read = NULL},
-    {"name", DORA__KIND_ALL, STORE(text, name)},
-    {"description", DORA__KIND_ALL, STORE(text, description)},
+    {"id", ANY, .read = NULL},
+    {"name", ANY, STORE(text, name)},
+    {"description", ANY, STORE(text, description)},
     {"path", DORA__KIND_PATH, .read = read_path},
     {"path_sha256", DORA__KIND_PATH, .read = read_hash},
     {"args", DORA__KIND_PATH | DORA__KIND_ROS2, .read = read_args},
     {"env", DORA__KIND_ALL, .read = NULL},
-    {"inputs", PROCESS | DORA__KIND_MODULE, .read = dora__read_inputs},
-    {"outputs", PROCESS, .read = read_outputs},
-    {"input_types", PROCESS, .read = read_words},
-    {"output_types", PROCESS, .read = read_words},
-    {"output_framing", PROCESS, .read = read_framing},
-    {"output_metadata", PROCESS, .read = read_metadata_keys},
-    {"pattern", PROCESS, .read = read_pattern},
-    {"build", PROGRAM | DORA__KIND_MODULE, STORE(text, build)},
+    {"inputs", PORTS | DORA__KIND_MODULE, .read = dora__read_inputs},
+    {"outputs", PORTS, .read = read_outputs},
+    {"input_types", PORTS, .read = read_words},
+    {"output_types", PORTS, .read = read_words},
+    {"output_framing", PORTS, .read = read_framing},
+    {"output_metadata", PORTS, .read = read_metadata_keys},
+    {"pattern", PORTS, .read = read_pattern},
+    {"build", PROGRAM | DORA__KIND_MODULE | DORA__KIND_BLOCK,
+     STORE(text, build)},
     {"git", DORA__KIND_PATH, .read = NULL},
     {"branch", DORA__KIND_PATH, .read = NULL},
     {"tag", DORA__KIND_PATH, .read = NULL},
     {"rev", DORA__KIND_PATH, .read = NULL},
-    {"send_stdout_as", PROCESS, STORE(text, send_stdout_as)},
-    {"send_logs_as", PROCESS, STORE(text, send_logs_as)},
-    {"min_log_level", PROCESS, .read = read_level},
-    {"max_log_size", PROCESS, STORE(size, max_log_size)},
-    {"max_rotated_files", PROCESS, .read = read_rotated},
+    {"send_stdout_as", PORTS, STORE(text, send_stdout_as)},
+    {"send_logs_as", PORTS, STORE(text, send_logs_as)},
+    {"min_log_level", PORTS, .read = read_level},
+    {"max_log_size", PORTS, STORE(size, max_log_size)},
+    {"max_rotated_files", PORTS, .read = read_rotated},
     {"restart_policy", PROCESS, .read = read_restart},
     {"max_restarts", PROCESS, .read = read_max_restarts},
     {"restart_delay", PROCESS, STORE(seconds, restart_delay_ns)},
@@ -356,55 +371,91 @@ static const struct key {
     {"health_check_timeout", PROCESS, STORE(seconds, health_check_timeout_ns)},
     {"finish_grace_secs", PROCESS, STORE(seconds, finish_grace_ns)},
     {"shared_memory_pool_size", PROGRAM, STORE(size, pool_size)},
-    {"cpu_affinity", PROGRAM | DORA__KIND_OPERATOR, .read = read_affinity},
-    {"isolation", PROGRAM, .read = read_isolation},
-    {"python", PROGRAM, .read = read_python},
-    {"heap_limit", PROGRAM, .read = read_heap_limit},
-    {"heap_full", PROGRAM, .read = read_heap_full},
+    {"cpu_affinity", PYTHON, .read = read_affinity},
+    {"isolation", PYTHON, .read = read_isolation},
+    {"python", PYTHON, .read = read_python},
+    {"heap_limit", PYTHON, .read = read_heap_limit},
+    {"heap_full", PYTHON, .read = read_heap_full},
     {"deploy", DORA__KIND_ALL, .read = refuse_deploy},
     {"operator", DORA__KIND_OPERATOR, .read = NULL},
     {"operators", DORA__KIND_OPERATOR, .read = NULL},
+    {"python", DORA__KIND_BLOCK, .read = NULL},
+    {"shared-library", DORA__KIND_BLOCK, .read = NULL},
+    {"wasm", DORA__KIND_BLOCK, .read = NULL},
     {"ros2", DORA__KIND_ROS2, .read = NULL},
     {"module", DORA__KIND_MODULE, .read = NULL},
     {"params", DORA__KIND_MODULE, .read = NULL},
     {"hub", DORA__KIND_HUB, .read = NULL},
 };
 
+/* What nodes of the kind have by that name, else what others have. */
 static const struct key *
-find_key(const char *name)
+find_key(const char *name, unsigned kind)
 {
-    for (size_t i = 0; i < DORA_COUNT(keys); i++)
-        if (strcmp(keys[i].name, name) == 0)
+    const struct key *other = NULL;
+
+    for (size_t i = 0; i < DORA_COUNT(keys); i++) {
+        if (strcmp(keys[i].name, name) != 0)
+            continue;
+        if (kind == 0 || (keys[i].kinds & kind) != 0)
             return &keys[i];
-    return NULL;
+        other = &keys[i];
+    }
+    return other;
+}
+
+bool
+dora__has_key(unsigned kind, const char *name)
+{
+    const struct key *key = find_key(name, kind);
+
+    return key != NULL && (key->kinds & kind) != 0;
+}
+
+/* Among those of the kinds. */
+static struct dora__shown
+nearest_key(const struct dora__reader *r, const char *name, unsigned kinds)
+{
+    struct dora__nearest near = dora__nearest(name);
+
+    for (size_t i = 0; i < DORA_COUNT(keys) && dora__may_suggest(r); i++)
+        if ((keys[i].kinds & kinds) != 0)
+            dora__nearest_consider(&near, keys[i].name);
+    return dora__show_nearest(&near);
 }
 
 static void
 complain_unknown(struct dora__reader *r, const struct dora__value *value)
 {
-    struct dora__nearest near = dora__nearest(value->key);
-
-    if (strcmp(value->key, "custom") == 0) {
+    if (strcmp(value->key, "custom") == 0)
         dora__complain(r, value->key_mark,
                        "%s`custom` is gone since dora 1.0: write `path`, "
                        "`args`, `inputs` and `outputs` in the node itself",
                        r->owner);
-        return;
-    }
-    for (size_t i = 0; i < DORA_COUNT(keys) && dora__may_suggest(r); i++)
-        dora__nearest_consider(&near, keys[i].name);
-    dora__complain(r, value->key_mark, "%sunknown key %s%s", r->owner,
-                   dora__show_text(value->key).text,
-                   dora__show_nearest(&near).text);
+    else
+        dora__complain(r, value->key_mark, "%sunknown key %s%s", r->owner,
+                       dora__show_text(value->key).text,
+                       nearest_key(r, value->key, DORA__KIND_ALL).text);
+}
+
+/* In the block of an operator, of which dora 1.x says nothing. */
+static void
+warn_unknown(struct dora__reader *r, const struct dora__value *value)
+{
+    dora__warn(r, value->key_mark, "%sthe unknown key %s is ignored%s",
+               r->owner, dora__show_text(value->key).text,
+               nearest_key(r, value->key, DORA__KIND_BLOCK).text);
 }
 
 bool
 dora__read_key(struct dora__reader *r, const struct dora__value *value,
                unsigned kind, struct dora__graph_node *node)
 {
-    const struct key *key = find_key(value->key);
+    const struct key *key = find_key(value->key, kind);
 
-    if (key == NULL)
+    if (key == NULL && kind == DORA__KIND_BLOCK)
+        warn_unknown(r, value);
+    else if (key == NULL)
         complain_unknown(r, value);
     else if (kind != 0 && (key->kinds & kind) == 0)
         return false;

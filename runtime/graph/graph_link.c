@@ -93,21 +93,60 @@ output_order(const void *key, const void *item)
     return strcmp(key, output->id);
 }
 
+/* What the node itself calls the output of a source. NULL: nothing; it is an
+ * operator, which the source does not name. */
+static const char *
+own_name(const struct dora__graph_node *node, const char *output)
+{
+    const char *id = node->operator_id;
+    size_t size = id != NULL ? strlen(id) : 0;
+
+    if (id == NULL)
+        return output;
+    return strncmp(output, id, size) == 0 && output[size] == '/'
+               ? output + size + 1
+               : NULL;
+}
+
+/* What to write instead of the output of that name, or why there is nothing. */
+static struct dora__shown
+hint_at(const struct linker *l, const struct dora__graph_node *source,
+        const char *name)
+{
+    /* Of one in `operator` what precedes a slash may be meant for its id. */
+    const char *slash = source->is_operator ? strchr(name, '/') : NULL;
+    struct dora__nearest near = dora__nearest(slash != NULL ? slash + 1 : name);
+
+    if (source->output_count == 0)
+        return (struct dora__shown){" (it declares no `outputs`)"};
+    for (size_t i = 0; i < source->output_count && dora__may_suggest(l->r); i++)
+        dora__nearest_consider(&near, source->outputs[i].id);
+    return dora__show_nearest(&near);
+}
+
 static void
 complain_output(const struct linker *l, const struct dora__graph_node *node,
                 const struct dora__graph_input *input,
                 const struct dora__graph_node *source, const char *output)
 {
-    struct dora__nearest near = dora__nearest(output);
+    const char *name = own_name(source, output);
 
-    for (size_t i = 0; i < source->output_count && dora__may_suggest(l->r); i++)
-        dora__nearest_consider(&near, source->outputs[i].id);
+    if (name == NULL) {
+        dora__complain(
+            l->r, input->mark,
+            "node %s, input %s: the operator of node %s is %s: its outputs are "
+            "NODE/OPERATOR/OUTPUT, not %s",
+            dora__show_text(node->id).text, dora__show_text(input->id).text,
+            dora__show_text(source->id).text,
+            dora__show_text(source->operator_id).text,
+            dora__show_text(output).text);
+        return;
+    }
     dora__complain(
         l->r, input->mark, "node %s, input %s: node %s has no output %s%s",
         dora__show_text(node->id).text, dora__show_text(input->id).text,
         dora__show_text(source->id).text, dora__show_text(output).text,
-        source->output_count == 0 ? " (it declares no `outputs`)"
-                                  : dora__show_nearest(&near).text);
+        hint_at(l, source, name).text);
 }
 
 /* Sets the input's source among the nodes from `at` on that share an id (more
@@ -119,9 +158,10 @@ find_output(const struct linker *l, const struct dora__graph_node **at,
     for (const struct dora__graph_node **end = l->by_id + l->count;
          at < end && strcmp((*at)->id, input->source) == 0; at++) {
         const struct dora__graph_output *output = NULL;
+        const char *name = own_name(*at, id);
 
-        if ((*at)->output_count > 0)
-            output = bsearch(id, (*at)->outputs, (*at)->output_count,
+        if (name != NULL && (*at)->output_count > 0)
+            output = bsearch(name, (*at)->outputs, (*at)->output_count,
                              sizeof *output, output_order);
         if (output == NULL)
             continue;

@@ -59,7 +59,7 @@ kind_of(struct dora__reader *r, const struct dora__value *value)
 static bool
 is_known(const struct dora__reader *r, unsigned kind)
 {
-    return kind == DORA__KIND_PATH ||
+    return kind == DORA__KIND_PATH || kind == DORA__KIND_OPERATOR ||
            (kind == DORA__KIND_MODULE && r->context->files != NULL);
 }
 
@@ -84,11 +84,12 @@ refuse_kind(struct dora__reader *r, const struct dora__value *value, int kind)
 static void
 complain_kind(struct dora__reader *r, const struct dora__value *item, int kind)
 {
+    bool movable = kinds[kind].kind == DORA__KIND_OPERATOR &&
+                   dora__has_key(DORA__KIND_BLOCK, item->key);
+
     dora__complain(r, item->key_mark, "%s`%s` is not allowed on %s nodes%s",
                    r->owner, item->key, kinds[kind].title,
-                   kinds[kind].kind == DORA__KIND_OPERATOR
-                       ? ": move it into the operator's block"
-                       : "");
+                   movable ? ": move it into the operator's block" : "");
 }
 
 static void
@@ -202,7 +203,8 @@ has_input(struct dora__reader *r, const struct dora__graph_node *node,
     return false;
 }
 
-/* Keys that speak of outputs or inputs must speak of declared ones. */
+/* Keys that speak of outputs or inputs must speak of declared ones; `value` is
+ * what has them. */
 static void
 check_ports(struct dora__reader *r, const struct dora__value *value,
             const struct dora__graph_node *node)
@@ -257,7 +259,7 @@ void
 dora__read_node(struct dora__reader *r, const struct dora__value *value,
                 struct dora__graph_node *node)
 {
-    const struct dora__value *env;
+    const struct dora__value *env, *ports = value;
     int kind;
 
     if (value->type != DORA__MAP) {
@@ -271,6 +273,9 @@ dora__read_node(struct dora__reader *r, const struct dora__value *value,
     kind = kind_of(r, value);
     env = dora__value_get(value, "env");
     dora__read_env(r, env, node);
+    if (kind >= 0 && kinds[kind].kind == DORA__KIND_OPERATOR)
+        ports = dora__read_operator(r, dora__value_get(value, kinds[kind].key),
+                                    node);
     for (size_t i = 0; i < value->item_count && !r->no_memory; i++) {
         const struct dora__value *item = &value->items[i];
 
@@ -282,9 +287,9 @@ dora__read_node(struct dora__reader *r, const struct dora__value *value,
     sort_outputs(node);
     if (kind >= 0 && !is_known(r, kinds[kind].kind))
         refuse_kind(r, value, kind);
-    if (!r->no_memory)
-        check_ports(r, value, node);
-    if (!r->no_memory)
-        dora__write_config(r, value, node);
+    if (!r->no_memory && ports != NULL)
+        check_ports(r, ports, node);
+    if (!r->no_memory && ports != NULL)
+        dora__write_config(r, ports, node);
     r->owner[0] = '\0';
 }

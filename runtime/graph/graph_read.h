@@ -112,12 +112,17 @@ enum {
     DORA__KIND_MODULE = 1 << 3,
     DORA__KIND_HUB = 1 << 4,
     DORA__KIND_ALL = (1 << 5) - 1,
+    DORA__KIND_BLOCK = 1 << 5, /* what an operator's block says of the node */
 };
 
 /* Reads one key of a node of that kind (0: not known). False: nodes of the kind
  * have no such key. */
 bool dora__read_key(struct dora__reader *r, const struct dora__value *value,
                     unsigned kind, struct dora__graph_node *node);
+bool dora__has_key(unsigned kind, const char *name);
+/* What a node executes, under whichever key. False after a complaint. */
+bool dora__read_path(struct dora__reader *r, const struct dora__value *value,
+                     struct dora__graph_node *node);
 
 /* graph_module.c */
 
@@ -135,9 +140,18 @@ void dora__graph_node_fini(struct dora__graph_node *node);
 /* Whether the node is one for which a module's file stands. */
 bool dora__is_module(const struct dora__value *node);
 
+/* graph_operator.c */
+
+/* Reads `operator` or `operators` of a node: the block, which has the node's
+ * inputs and outputs; NULL after a complaint. */
+const struct dora__value *dora__read_operator(struct dora__reader *r,
+                                              const struct dora__value *value,
+                                              struct dora__graph_node *node);
+
 /* graph_config.c */
 
-/* JSON of what the node may ask about itself. */
+/* JSON of what the node may ask about itself; `value` is the node, or its
+ * operator's block. */
 void dora__write_config(struct dora__reader *r, const struct dora__value *value,
                         struct dora__graph_node *node);
 

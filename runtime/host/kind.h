@@ -145,6 +145,7 @@ const char *dora__environment_get(const char *const *environment,
 
 /* dora-python takes the command line of the interpreter it stands in for,
  * unchanged: argv[0] is that interpreter's path (a venv's bin/python), absolute
- * and with its symbolic links; then "-u", the script, its arguments. */
+ * and with its symbolic links; then "-u", the script (or "-c" and what it would
+ * say), its arguments. */
 
 #endif

@@ -292,3 +292,16 @@ dora__node_stopping(const struct dora_node *node)
     return state == DORA__FLOW_STOPPING || state == DORA__FLOW_FAILED ||
            state == DORA__FLOW_OVER;
 }
+
+/* The host, woken, wakes everybody. */
+void
+dora__node_stop_all(struct dora_node *node)
+{
+    uint32_t found = DORA__FLOW_RUNNING;
+
+    if (dora__node_alive(node) &&
+        atomic_compare_exchange_strong_explicit(
+            &node->control->state, &found, DORA__FLOW_STOPPING,
+            memory_order_seq_cst, memory_order_relaxed))
+        dora__node_ring_host(node);
+}

@@ -117,6 +117,8 @@ bool dora__node_spin(struct dora_node *node, struct dora__wait *wait);
 int dora__node_doze(struct dora_node *node, struct dora__wait *wait);
 /* Whether stop has been requested (the stream may still hold events). */
 bool dora__node_stopping(const struct dora_node *node);
+/* STOP MANUAL to all nodes, this one too, as if a person had asked for it. */
+void dora__node_stop_all(struct dora_node *node);
 /* The terminal for a debugger, see terminal.h; at most `timeout_ns`. 0;
  * -ENOTTY: there is none; -ETIMEDOUT, -EINTR: call again; -ECANCELED: the
  * dataflow stops. */

@@ -4,6 +4,7 @@
  *     WAITING -> RUNNING   the barrier opens         [dora__plane_open]
  *     WAITING -> FAILED    it never will             [dora__plane_fail]
  *     WAITING, RUNNING -> STOPPING                   [dora__plane_stop]
+ *     RUNNING -> STOPPING  a node asks for it        [dora__node_stop_all]
  *     RUNNING -> OVER      all who keep it up ended  [dora__plane_over]
  *
  * 1. The control file has its final size from the beginning. All of it but the

@@ -256,7 +256,7 @@ class FlowTest(unittest.TestCase):
             if node.script is not None:
                 self.write(f"{name}.py", node.script)
                 keys.setdefault("path", f"{name}.py")
-            if str(keys.get("path", "")).endswith(".py"):
+            if str(keys.get("path", "")).endswith(".py") or {"operator", "operators"} & set(keys):
                 if node.numpy:
                     keys.setdefault("python", self.interpreter(node))
                 if settings.isolation:
