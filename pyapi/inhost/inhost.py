@@ -522,6 +522,13 @@ def loosen(frame):
         lock.release()
 
 
+def is_interrupt(error):
+    """Whether Python ends as if by SIGINT: since 3.14 its subclasses count."""
+    if sys.version_info >= (3, 14):
+        return isinstance(error, KeyboardInterrupt)
+    return type(error) is KeyboardInterrupt
+
+
 def report(error):
     """Says how the script ended if that is worth it; the status it ends with."""
     if not isinstance(error, SystemExit):
@@ -535,7 +542,7 @@ def report(error):
                                other.__traceback__.tb_next)
             print("\nOriginal exception was:", file=sys.stderr)
             sys.__excepthook__(type(error), error, error.__traceback__)
-        return _signal.SIGINT if type(error) is KeyboardInterrupt else 1 << 8
+        return _signal.SIGINT if is_interrupt(error) else 1 << 8
     if error.code is None:
         return 0
     if isinstance(error.code, int):

@@ -95,7 +95,7 @@ DOES = {
     "little-stack": """
         import json
         def recurse():
-            try: json.loads("[" * 100000)
+            try: json.loads("[" * 2000000)
             except RecursionError: print("too deep")
         threading.stack_size(1 << 18 if inside else 0)
         thread = threading.Thread(target=recurse)
