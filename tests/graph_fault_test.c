@@ -35,7 +35,9 @@ static const struct beside modules[] = {
     {"m.yml", "module: {name: m, inputs: [i], outputs: [o]}\nbuild: pip\n"
               "nodes:\n"
               "- {id: n, path: n.py, args: $PARAM_P, outputs: [o],"
-              " inputs: {i: {source: _mod/i, queue_size: 3}}}\n"},
+              " inputs: {i: {source: _mod/i, queue_size: 3}}}\n"
+              "- {id: op, operators: [{id: p, python: {source: n.py},"
+              " inputs: {i: n/o}}]}\n"},
     {"n.py", ""},
     {NULL, NULL},
 };

@@ -190,6 +190,40 @@ test_graph_module_in_a_module(void **state)
     dora__graph_fini(&graph);
 }
 
+static void
+test_graph_module_may_have_operators(void **state)
+{
+    static const struct beside files[] = {
+        {"m/m.yml", "module: {name: o, inputs: [i], outputs: [y, z]}\n"
+                    "build: make\n"
+                    "nodes:\n"
+                    "- {id: a, operator: {python: a.py, outputs: [y],"
+                    " inputs: {i: _mod/i}}}\n"
+                    "- {id: b, operators: [{id: op, python: {source: b.py},"
+                    " build: own, outputs: [z], inputs: {i: a/y}}]}\n"},
+        {"m/a.py", ""},
+        {"m/b.py", ""},
+        {NULL, NULL},
+    };
+    struct dora__graph graph =
+        load("nodes:\n"
+             "- {id: s, path: s, outputs: [x], inputs: {y: m/y, z: m/z}}\n"
+             "- {id: m, module: m/m.yml, inputs: {i: s/x}, env: {E: e}}\n",
+             files);
+
+    (void)state;
+    assert_source(&graph, "m.a", "i", "s/x");
+    assert_source(&graph, "m.b", "i", "m.a/y");
+    assert_source(&graph, "s", "y", "m.a/y");
+    assert_source(&graph, "s", "z", "m.b/op/z");
+    assert_string_equal(find_node(&graph, "m.a")->path, "m/a.py");
+    assert_string_equal(find_node(&graph, "m.a")->build, "make");
+    assert_string_equal(find_node(&graph, "m.b")->path, "m/b.py");
+    assert_string_equal(find_node(&graph, "m.b")->build, "make\nown");
+    assert_string_equal(variable(find_node(&graph, "m.b"), "E"), "e");
+    dora__graph_fini(&graph);
+}
+
 /* --- what is wrong ----------------------------------------------------- */
 
 #define HEAD "module: {name: m, inputs: [i], outputs: [o]}\n"
@@ -361,6 +395,7 @@ main(void)
         cmocka_unit_test(test_graph_module_env_params_build),
         cmocka_unit_test(test_graph_module_files_lie_beside_it),
         cmocka_unit_test(test_graph_module_in_a_module),
+        cmocka_unit_test(test_graph_module_may_have_operators),
         cmocka_unit_test(test_graph_module_mistakes_are_told_in_their_place),
         cmocka_unit_test(test_graph_module_cannot_grow_without_bounds),
         cmocka_unit_test(test_graph_module_nests_eight_deep),

@@ -63,16 +63,42 @@ find_port(const struct expander *e, const char *name)
     return NULL;
 }
 
+/* Whether the map, or NULL, lists the output. */
+static bool
+sends(const struct dora__value *map, const char *name)
+{
+    const struct dora__value *list = NULL;
+
+    if (map != NULL && map->type == DORA__MAP)
+        list = dora__value_get(map, "outputs");
+    for (size_t i = 0;
+         list != NULL && list->type == DORA__LIST && i < list->item_count; i++)
+        if (list->items[i].type == DORA__STRING &&
+            strcmp(list->items[i].text, name) == 0)
+            return true;
+    return false;
+}
+
+static const char *
+listed_output(const struct expander *e, const struct dora__value *node,
+              const struct dora__value *block, const char *name)
+{
+    const struct dora__value *id = dora__value_get(block, "id");
+
+    return id != NULL && id->type == DORA__STRING
+               ? dora__module_text(e->r, "%s/%s/%s", node->text, id->text, name)
+               : NULL;
+}
+
 /* "node/name" where the node sends it, itself or by its operator, or hands it
- * out as a module does; else NULL. */
+ * out as a module does; of an operator in a list "node/operator/name"; else
+ * NULL. */
 static const char *
 find_output(const struct expander *e, const struct dora__value *node,
             const char *name)
 {
     const struct dora__value *id = dora__value_get(node, "id");
-    const struct dora__value *block = dora__value_get(node, "operator");
-    const struct dora__value *list = dora__value_get(
-        block != NULL && block->type == DORA__MAP ? block : node, "outputs");
+    const struct dora__value *list = dora__value_get(node, "operators");
     const char *whole;
 
     if (id == NULL || id->type != DORA__STRING)
@@ -80,11 +106,12 @@ find_output(const struct expander *e, const struct dora__value *node,
     whole = dora__module_text(e->r, "%s/%s", id->text, name);
     if (dora__is_module(node))
         return find_port(e, whole);
+    if (sends(node, name) || sends(dora__value_get(node, "operator"), name))
+        return whole;
     for (size_t i = 0;
          list != NULL && list->type == DORA__LIST && i < list->item_count; i++)
-        if (list->items[i].type == DORA__STRING &&
-            strcmp(list->items[i].text, name) == 0)
-            return whole;
+        if (sends(&list->items[i], name))
+            return listed_output(e, id, &list->items[i], name);
     return NULL;
 }
 

@@ -31,14 +31,18 @@ struct dora__value dora__module_set(struct dora__reader *r,
 struct dora__value dora__module_string(const struct dora__value *like,
                                        const char *text);
 
-/* The node with every map of inputs in it, its operators' too, replaced by what
- * `change` makes of it. */
-typedef struct dora__value dora__change_inputs(struct dora__reader *r,
-                                               const struct dora__value *inputs,
+/* What becomes of a map in a node. */
+typedef struct dora__value dora__module_change(struct dora__reader *r,
+                                               const struct dora__value *map,
                                                void *arg);
+/* The node with every block of an operator in it changed, */
+struct dora__value dora__module_blocks(struct dora__reader *r,
+                                       const struct dora__value *node,
+                                       dora__module_change *change, void *arg);
+/* or every map of inputs, its operators' too. */
 struct dora__value dora__module_inputs(struct dora__reader *r,
                                        const struct dora__value *node,
-                                       dora__change_inputs *change, void *arg);
+                                       dora__module_change *change, void *arg);
 /* Where an input comes from: itself, or its `source`. NULL: nowhere. */
 const struct dora__value *dora__module_source(const struct dora__value *input);
 /* The input with another source. */

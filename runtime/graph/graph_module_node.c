@@ -271,15 +271,13 @@ fill_build(struct dora__reader *r, const struct dora__module *m,
 
 /* An operator's block has the file and the build lines that its node has not.
  */
-static void
-fill_operator(struct dora__reader *r, const struct dora__module *m,
-              struct dora__value *node)
+static struct dora__value
+fill_block(struct dora__reader *r, const struct dora__value *given, void *arg)
 {
+    const struct dora__module *m = arg;
     const struct dora__value *python;
-    struct dora__value block = *dora__value_get(node, "operator"), source;
+    struct dora__value block = *given, source;
 
-    if (block.type != DORA__MAP)
-        return;
     move_file(r, m, &block, "python");
     python = dora__value_get(&block, "python");
     if (python != NULL && python->type == DORA__MAP) {
@@ -288,7 +286,7 @@ fill_operator(struct dora__reader *r, const struct dora__module *m,
         block = dora__module_set(r, &block, &source);
     }
     fill_build(r, m, &block);
-    *node = dora__module_set(r, node, &block);
+    return block;
 }
 
 struct dora__value
@@ -308,9 +306,8 @@ dora__module_node(struct dora__reader *r, const struct dora__module *m,
         move_file(r, m, &node, "path");
     fill_args(r, m, &node);
     fill_env(r, m, &node);
-    if (dora__value_get(&node, "operator") != NULL)
-        fill_operator(r, m, &node);
-    else
+    if (dora__value_get(&node, "operator") == NULL &&
+        dora__value_get(&node, "operators") == NULL)
         fill_build(r, m, &node);
-    return node;
+    return dora__module_blocks(r, &node, fill_block, (void *)m);
 }

@@ -84,36 +84,66 @@ dora__module_with_source(struct dora__reader *r,
 
 static struct dora__value
 change_at(struct dora__reader *r, const struct dora__value *map,
-          const char *key, dora__change_inputs *change, void *arg)
+          const char *key, dora__module_change *change, void *arg)
 {
-    const struct dora__value *inputs = dora__value_get(map, key);
+    const struct dora__value *inner = dora__value_get(map, key);
     struct dora__value changed;
 
-    if (inputs == NULL || inputs->type != DORA__MAP)
+    if (inner == NULL || inner->type != DORA__MAP)
         return *map;
-    changed = change(r, inputs, arg);
+    changed = change(r, inner, arg);
     return dora__module_set(r, map, &changed);
 }
 
-struct block_change {
-    dora__change_inputs *change;
+/* The same of each map in the list there. */
+static struct dora__value
+change_each(struct dora__reader *r, const struct dora__value *map,
+            const char *key, dora__module_change *change, void *arg)
+{
+    const struct dora__value *list = dora__value_get(map, key);
+    struct dora__value changed;
+
+    if (list == NULL || list->type != DORA__LIST)
+        return *map;
+    changed = *list;
+    changed.items =
+        dora__chunks_take(&r->chunks, list->item_count * sizeof *changed.items);
+    r->no_memory |= changed.items == NULL;
+    for (size_t i = 0; i < list->item_count && !r->no_memory; i++)
+        changed.items[i] = list->items[i].type == DORA__MAP
+                               ? change(r, &list->items[i], arg)
+                               : list->items[i];
+    return r->no_memory ? *map : dora__module_set(r, map, &changed);
+}
+
+struct dora__value
+dora__module_blocks(struct dora__reader *r, const struct dora__value *node,
+                    dora__module_change *change, void *arg)
+{
+    struct dora__value changed = change_at(r, node, "operator", change, arg);
+
+    return change_each(r, &changed, "operators", change, arg);
+}
+
+struct inputs_change {
+    dora__module_change *change;
     void *arg;
 };
 
 static struct dora__value
-change_block(struct dora__reader *r, const struct dora__value *block, void *arg)
+change_inputs(struct dora__reader *r, const struct dora__value *map, void *arg)
 {
-    const struct block_change *c = arg;
+    const struct inputs_change *c = arg;
 
-    return change_at(r, block, "inputs", c->change, c->arg);
+    return change_at(r, map, "inputs", c->change, c->arg);
 }
 
 struct dora__value
 dora__module_inputs(struct dora__reader *r, const struct dora__value *node,
-                    dora__change_inputs *change, void *arg)
+                    dora__module_change *change, void *arg)
 {
-    struct block_change block = {change, arg};
-    struct dora__value changed = change_at(r, node, "inputs", change, arg);
+    struct inputs_change c = {change, arg};
+    struct dora__value changed = change_inputs(r, node, &c);
 
-    return change_at(r, &changed, "operator", change_block, &block);
+    return dora__module_blocks(r, &changed, change_inputs, &c);
 }
