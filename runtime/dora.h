@@ -290,6 +290,7 @@ enum dora_exit {
                               or did not join in startup_timeout */
     DORA_EXIT_ATTACHED,    /* `path: dynamic`: was attached exit_code times; how
                               those processes ended is their own affair */
+    DORA_EXIT_LOST,        /* killed with dora-guardian, its parent */
 };
 
 /* Strings are borrowed from the flow. */

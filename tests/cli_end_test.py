@@ -187,7 +187,8 @@ class Stops(Case):
         process = self.start(self.one(DEAF))
         self.await_line(process, "n: ready")
         # A guardian that does not answer keeps the second from being enough.
-        guardian, = children(process.pid)
+        watcher, = children(process.pid)
+        guardian, = children(watcher)
         os.kill(guardian, signal.SIGSTOP)
         try:
             process.send_signal(signal.SIGINT)
@@ -200,7 +201,8 @@ class Stops(Case):
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.wait(LIMIT), -signal.SIGABRT)
         finally:
-            os.kill(guardian, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(guardian, signal.SIGCONT)
 
     def test_group_and_process_signalled_at_once_is_one_stop(self):
         path = self.one(WAIT.replace("pass", "pass\nimport time\n"

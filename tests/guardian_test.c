@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -40,6 +41,11 @@ next(const struct dora__guardian *guardian)
     return report;
 }
 
+static char *sh[] = {(char *)(uintptr_t) "/bin/sh", NULL};
+static char *variables[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin",
+                            (char *)(uintptr_t) "WHO=node", NULL};
+static const uint32_t streams[] = {1, 2};
+
 /* /bin/sh with a script, its output going to `fd`. */
 static int
 spawn_shell(const struct dora__guardian *guardian, uint32_t node,
@@ -47,14 +53,14 @@ spawn_shell(const struct dora__guardian *guardian, uint32_t node,
 {
     char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
                     (char *)(uintptr_t)script, NULL};
-    char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin",
-                   (char *)(uintptr_t) "WHO=node", NULL};
-    struct dora__spawn spawn = {.program = "/bin/sh",
+    const int fds[] = {fd, fd};
+    struct dora__spawn spawn = {.programs = sh,
                                 .directory = "/",
                                 .argv = argv,
-                                .env = env,
-                                .stdout_fd = fd,
-                                .stderr_fd = fd};
+                                .env = variables,
+                                .fds = fds,
+                                .places = streams,
+                                .fd_count = 2};
 
     return dora__guardian_spawn(guardian, node, &spawn);
 }
@@ -120,43 +126,48 @@ test_guardian_process_gets_what_was_asked_and_nothing_else(void **state)
     assert_int_equal(report.type, DORA__REPORT_EXITED);
     assert_int_equal(report.node, 7);
     assert_int_equal(WEXITSTATUS(report.status), 3);
-    assert_true(report.user_ns + report.system_ns > 0);
+    assert_true(report.usage.ru_utime.tv_usec + report.usage.ru_stime.tv_usec >
+                0);
     (void)close(ends[0]);
     dora__guardian_reap(&guardian);
 }
 
+/* Each comes in the place of another. */
 static void
-test_guardian_descriptors_arrive_in_order(void **state)
+test_guardian_descriptors_arrive_in_their_places(void **state)
 {
+    static const uint32_t places[] = {1, 5, 6, 4, 3, 60};
     char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
-                    (char *)(uintptr_t) "cat <&3; cat <&6; ls /proc/$$/fd",
+                    (char *)(uintptr_t) "cat <&5; cat <&6; cat <&4; cat <&3; "
+                                        "ls /proc/$$/fd",
                     NULL};
-    char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
     struct dora__guardian guardian = start();
-    struct dora__spawn spawn = {.program = "/bin/sh",
+    int ends[2], given[5][2], fds[6];
+    struct dora__spawn spawn = {.programs = sh,
                                 .directory = "/",
                                 .argv = argv,
-                                .env = env,
-                                .fd_count = 4};
-    int ends[2], given[4][2];
+                                .env = variables,
+                                .fds = fds,
+                                .places = places,
+                                .fd_count = 6};
     char text[128];
 
     (void)state;
     make_pipe(ends);
-    spawn.stdout_fd = spawn.stderr_fd = ends[1];
-    for (int i = 0; i < 4; i++) {
+    fds[0] = ends[1];
+    for (int i = 0; i < 5; i++) {
         char digit = (char)('a' + i);
 
         make_pipe(given[i]);
         assert_int_equal(write(given[i][1], &digit, 1), 1);
         (void)close(given[i][1]);
-        spawn.fds[i] = given[i][0];
+        fds[i + 1] = given[i][0];
     }
     assert_int_equal(dora__guardian_spawn(&guardian, 0, &spawn), 0);
     (void)close(ends[1]);
     read_all(ends[0], text, sizeof text);
-    assert_string_equal(text, "ad0\n1\n2\n3\n4\n5\n6\n");
-    for (int i = 0; i < 4; i++)
+    assert_string_equal(text, "abcd0\n1\n2\n3\n4\n5\n6\n60\n");
+    for (int i = 0; i < 5; i++)
         (void)close(given[i][0]);
     (void)close(ends[0]);
     dora__guardian_reap(&guardian);
@@ -167,12 +178,11 @@ expect_failure(const struct dora__guardian *guardian, const char *program,
                const char *directory, uint32_t step, int code)
 {
     char *none[] = {NULL};
-    struct dora__spawn spawn = {.program = program,
+    char *programs[] = {(char *)(uintptr_t)program, NULL};
+    struct dora__spawn spawn = {.programs = programs,
                                 .directory = directory,
                                 .argv = none,
-                                .env = none,
-                                .stdout_fd = STDOUT_FILENO,
-                                .stderr_fd = STDERR_FILENO};
+                                .env = none};
     struct dora__report report;
 
     assert_int_equal(dora__guardian_spawn(guardian, 3, &spawn), 0);
@@ -325,27 +335,196 @@ test_guardian_outlives_no_killed_host(void **state)
     (void)close(ends[0]);
 }
 
+/* Its end is heard: nothing that holds the pipe is left then, if all is well.
+ */
 static void
-test_guardian_death_takes_its_nodes_along(void **state)
+expect_end(const struct dora__guardian *guardian)
+{
+    struct pollfd polled = {guardian->socket, POLLIN, 0};
+    struct dora__report report;
+
+    while (dora__guardian_read(guardian, &report) != 0)
+        (void)poll(&polled, 1, -1);
+}
+
+/* The process that serves, which a node has as its parent: the node prints that
+ * and goes on, as do others, in the pipe. */
+static pid_t
+start_family(const struct dora__guardian *guardian, int ends[2])
+{
+    char text[64] = "";
+
+    make_pipe(ends);
+    assert_int_equal(spawn_shell(guardian, 1,
+                                 "(env -i setsid sh -c 'sleep 100 & sleep 100 "
+                                 "&' &); echo $PPID; exec sleep 100",
+                                 ends[1]),
+                     0);
+    (void)close(ends[1]);
+    assert_int_equal(next(guardian).type, DORA__REPORT_SPAWNED);
+    assert_true(read(ends[0], text, sizeof text - 1) > 1);
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+static void
+test_guardian_death_takes_all_along(void **state)
 {
     struct dora__guardian guardian = start();
-    struct dora__report report;
     char text[64];
-    int ends[2], got;
+    int ends[2];
+    pid_t server = start_family(&guardian, ends);
+
+    (void)state;
+    assert_int_not_equal(server, guardian.pid);
+    assert_int_equal(kill(server, SIGKILL), 0);
+    expect_end(&guardian);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(read(ends[0], text, sizeof text), 0); /* not EAGAIN */
+    dora__guardian_reap(&guardian);
+    (void)close(ends[0]);
+}
+
+static void
+test_guardian_works_without_its_watcher(void **state)
+{
+    struct dora__guardian guardian = start();
+    char text[64];
+    int ends[2];
+
+    (void)state;
+    (void)start_family(&guardian, ends);
+    assert_int_equal(kill(guardian.pid, SIGKILL), 0);
+    assert_int_equal(spawn_shell(&guardian, 2, "exit", STDOUT_FILENO), 0);
+    assert_int_equal(next(&guardian).type, DORA__REPORT_SPAWNED);
+    assert_int_equal(next(&guardian).type, DORA__REPORT_EXITED);
+    dora__guardian_reap(&guardian);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(read(ends[0], text, sizeof text), 0);
+    (void)close(ends[0]);
+}
+
+static void
+test_guardian_that_is_stopped_is_ended(void **state)
+{
+    struct dora__guardian guardian = start();
+    char text[64];
+    int ends[2];
+    pid_t server = start_family(&guardian, ends);
+
+    (void)state;
+    assert_int_equal(kill(server, SIGSTOP), 0);
+    dora__guardian_reap(&guardian);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(read(ends[0], text, sizeof text), 0);
+    (void)close(ends[0]);
+}
+
+/* Nobody is left to see to what a node has started; the nodes go. */
+static void
+test_guardian_death_as_a_whole_takes_its_nodes_along(void **state)
+{
+    struct dora__guardian guardian = start();
+    char text[64] = "";
+    int ends[2];
 
     (void)state;
     make_pipe(ends);
     assert_int_equal(
-        spawn_shell(&guardian, 1, "echo up; exec sleep 100", ends[1]), 0);
+        spawn_shell(&guardian, 1, "echo $PPID; exec sleep 100", ends[1]), 0);
     (void)close(ends[1]);
-    assert_int_equal(next(&guardian).type, DORA__REPORT_SPAWNED);
-    assert_int_equal(read(ends[0], text, sizeof text), 3);
+    assert_true(read(ends[0], text, sizeof text - 1) > 1);
     assert_int_equal(kill(guardian.pid, SIGKILL), 0);
+    assert_int_equal(kill((pid_t)strtol(text, NULL, 10), SIGKILL), 0);
     expect_end_within(ends[0], INT64_C(1000000000));
-    while ((got = dora__guardian_read(&guardian, &report)) == -EAGAIN)
-        continue;
-    assert_int_equal(got, 0);
+    expect_end(&guardian);
     dora__guardian_reap(&guardian);
+    (void)close(ends[0]);
+}
+
+/* --- kept processes ------------------------------------------------------- */
+
+static int
+keep_shell(const struct dora__guardian *guardian, const char *script, int fd)
+{
+    char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
+                    (char *)(uintptr_t)script, NULL};
+    char *programs[] = {(char *)(uintptr_t) "/nowhere/sh", sh[0], NULL};
+    const int fds[] = {fd, fd};
+    struct dora__spawn spawn = {.programs = programs,
+                                .directory = "",
+                                .directory_fd = open("/tmp", O_PATH),
+                                .argv = argv,
+                                .env = variables,
+                                .fds = fds,
+                                .places = streams,
+                                .fd_count = 2,
+                                .manner = {.flags = DORA__MANNER_DIRECTORY}};
+    int link;
+
+    assert_int_equal(dora__guardian_keep(guardian->socket, &spawn, &link), 0);
+    (void)close(spawn.directory_fd);
+    return link;
+}
+
+static struct dora__report
+hear(int link)
+{
+    struct dora__report report;
+
+    assert_int_equal(recv(link, &report, sizeof report, 0), sizeof report);
+    return report;
+}
+
+static void
+test_guardian_keeps_what_has_ended(void **state)
+{
+    struct dora__guardian guardian = start();
+    struct dora__report report;
+    char text[64] = "";
+    int ends[2], link;
+
+    (void)state;
+    make_pipe(ends);
+    link = keep_shell(&guardian, "pwd; exit 9", ends[1]);
+    (void)close(ends[1]);
+    report = hear(link);
+    assert_int_equal(report.type, DORA__REPORT_SPAWNED);
+    read_all(ends[0], text, sizeof text);
+    assert_string_equal(text, "/tmp\n");
+    assert_int_equal(hear(link).status, 9 << 8);
+    assert_int_equal(kill(report.pid, 0), 0);
+    assert_int_equal(shutdown(link, SHUT_WR), 0);
+    assert_int_equal(recv(link, text, sizeof text, 0), 0);
+    assert_int_equal(kill(report.pid, 0), -1);
+    (void)close(link);
+    (void)close(ends[0]);
+    dora__guardian_reap(&guardian);
+}
+
+/* What it has started is the guardian's, and goes with that. */
+static void
+test_guardian_kills_what_nobody_waits_for(void **state)
+{
+    struct dora__guardian guardian = start();
+    char text[64] = "";
+    int ends[2], link;
+    pid_t pid;
+
+    (void)state;
+    make_pipe(ends);
+    link = keep_shell(&guardian,
+                      "env -i setsid sleep 100 & echo $!; exec sleep 100",
+                      ends[1]);
+    (void)close(ends[1]);
+    assert_int_equal(hear(link).type, DORA__REPORT_SPAWNED);
+    assert_true(read(ends[0], text, sizeof text - 1) > 1);
+    pid = (pid_t)strtol(text, NULL, 10);
+    assert_int_equal(shutdown(link, SHUT_WR), 0);
+    assert_int_equal(recv(link, text, sizeof text, 0), 0);
+    assert_int_equal(kill(pid, 0), 0);
+    dora__guardian_reap(&guardian);
+    assert_int_equal(read(ends[0], text, sizeof text), 0);
+    (void)close(link);
     (void)close(ends[0]);
 }
 
@@ -375,13 +554,18 @@ main(int argc, char **argv)
         cmocka_unit_test(test_guardian_missing_is_named),
         cmocka_unit_test(
             test_guardian_process_gets_what_was_asked_and_nothing_else),
-        cmocka_unit_test(test_guardian_descriptors_arrive_in_order),
+        cmocka_unit_test(test_guardian_descriptors_arrive_in_their_places),
         cmocka_unit_test(test_guardian_failed_starts_say_where_and_why),
         cmocka_unit_test(test_guardian_large_requests_pass),
         cmocka_unit_test(test_guardian_signals_reach_the_whole_group),
         cmocka_unit_test(test_guardian_dismissed_leaves_nothing),
         cmocka_unit_test(test_guardian_outlives_no_killed_host),
-        cmocka_unit_test(test_guardian_death_takes_its_nodes_along),
+        cmocka_unit_test(test_guardian_death_takes_all_along),
+        cmocka_unit_test(test_guardian_works_without_its_watcher),
+        cmocka_unit_test(test_guardian_that_is_stopped_is_ended),
+        cmocka_unit_test(test_guardian_death_as_a_whole_takes_its_nodes_along),
+        cmocka_unit_test(test_guardian_keeps_what_has_ended),
+        cmocka_unit_test(test_guardian_kills_what_nobody_waits_for),
         cmocka_unit_test(test_guardian_ignores_a_terminals_signals),
     };
 

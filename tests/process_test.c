@@ -326,6 +326,17 @@ logged_pid(struct log *log, const char *word)
     return pid;
 }
 
+/* Until the guardian has said that it was started. */
+static void
+await_start(struct run *run, size_t node)
+{
+    struct dora_node_stats stats = {0};
+
+    while (dora_dataflow_node_stats(run->flow, node, &stats) == 0 &&
+           stats.pid == 0)
+        (void)usleep(1000);
+}
+
 static void
 test_process_lost_guardian_fails_the_run(void **state)
 {
@@ -341,9 +352,11 @@ test_process_lost_guardian_fails_the_run(void **state)
     await_log(&run.log, "here");
     guardian = logged_pid(&run.log, "below ");
     assert_true(guardian > 1);
+    await_start(&run, 0);
     assert_int_equal(kill(guardian, SIGKILL), 0);
     assert_int_equal(dora_dataflow_wait(run.flow, -1, &run.err), -ECANCELED);
-    expect_log(&run, "dora-guardian has ended unexpectedly");
+    expect_log(&run, "dora-guardian, which starts the nodes, was killed");
+    expect_exit(&run, 0, DORA_EXIT_LOST, SIGKILL);
     expect_exit(&run, 1, DORA_EXIT_SUCCESS, 0);
     unload(&run);
 }

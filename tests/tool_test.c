@@ -15,7 +15,6 @@
 struct heard {
     struct dora__text lines;
     const char *stop_after; /* a line; NULL: never */
-    const char *libexec;    /* NULL: without dora-guardian */
 };
 
 static const char *libexec;
@@ -46,7 +45,7 @@ run(struct heard *heard, bool alone, const char *script)
                     NULL};
     const struct dora_options options = {
         .size = sizeof options,
-        .libexec = heard->libexec,
+        .libexec = libexec,
         .stop = wants_stop,
         .stop_arg = heard,
     };
@@ -105,16 +104,20 @@ test_tool_keeps_nothing_back_of_a_full_pipe(void **state)
     free(heard.lines.text);
 }
 
-/* The inner one holds its output for as long as the test would wait. */
+/* What it leaves behind holds its output, in a session of its own and without
+ * its environment, and is gone then. */
 static void
 test_tool_is_over_when_it_has_exited(void **state)
 {
     struct heard heard = {0};
+    pid_t pid;
 
     (void)state;
-    assert_int_equal(run(&heard, false, "sleep 100 & echo $!"), 0);
-    assert_int_equal(kill((pid_t)strtol(heard.lines.text, NULL, 10), SIGKILL),
-                     0);
+    assert_int_equal(
+        run(&heard, false, "env -i setsid sleep 100 & echo $!; exit 7"),
+        7 << 8);
+    pid = (pid_t)strtol(heard.lines.text, NULL, 10);
+    assert_int_equal(kill(pid, 0), -1);
     free(heard.lines.text);
 }
 
@@ -147,8 +150,7 @@ test_tool_is_stopped(void **state)
         -EINTR);
     assert_non_null(strstr(heard.lines.text, "|now|end|"));
     pid = (pid_t)strtol(heard.lines.text, NULL, 10);
-    while (kill(pid, 0) == 0) /* until init has seen it */
-        (void)usleep(1000);
+    assert_int_equal(kill(pid, 0), -1);
     free(heard.lines.text);
 }
 
@@ -164,11 +166,11 @@ test_tool_does_not_begin_once_stopped(void **state)
     free(heard.lines.text);
 }
 
-/* A process between us and the tool is killed: its tool goes too. */
+/* We are killed: it goes too, and what it has started. */
 static void
 test_tool_does_not_outlive_us(void **state)
 {
-    struct heard heard = {.libexec = libexec};
+    struct heard heard = {0};
     char byte;
     int ends[2];
     pid_t pid;
@@ -177,9 +179,10 @@ test_tool_does_not_outlive_us(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     pid = fork();
     if (pid == 0) {
-        DORA_AUTOFREE char *script =
-            dora__format("exec 9> /proc/%d/fd/%d; echo >&9; exec sleep 100",
-                         (int)getpid(), ends[1]);
+        DORA_AUTOFREE char *script = dora__format(
+            "exec 9> /proc/%d/fd/%d; (env -i setsid sleep 100 &); echo >&9; "
+            "exec sleep 100",
+            (int)getpid(), ends[1]);
 
         _exit(run(&heard, true, script));
     }
@@ -195,7 +198,8 @@ static void
 test_tool_that_is_not_there(void **state)
 {
     static char *environment[] = {NULL};
-    const struct dora_options options = {.size = sizeof options};
+    const struct dora_options options = {.size = sizeof options,
+                                         .libexec = libexec};
     const struct dora__tool tool = {
         .options = &options, .directory = "/", .environment = environment};
     char *argv[] = {(char *)"no-such-program", NULL};

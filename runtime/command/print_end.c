@@ -66,6 +66,9 @@ print_exit(const struct dora_node_stats *stats, struct dora__text *out)
     case DORA_EXIT_HUNG:
         dora__text_puts(out, "hung and was killed");
         break;
+    case DORA_EXIT_LOST:
+        dora__text_puts(out, "was killed with dora-guardian");
+        break;
     case DORA_EXIT_ATTACHED:
         if (stats->exit_code == 0)
             dora__text_puts(out, "was never attached");
@@ -133,14 +136,23 @@ print_failure(struct dora_dataflow *flow, const struct words *words,
 {
     const char *logs = dora_dataflow_log_directory(flow);
     struct dora_node_stats stats;
-    size_t consequences = 0;
+    size_t consequences = 0, lost = 0;
 
     dora__text_puts(out, "[ERROR] Dataflow failed\n");
     for (size_t i = 0; dora_dataflow_node_stats(flow, i, &stats) == 0; i++) {
         if (is_root_cause(&stats))
             print_culprit(&stats, words, out);
         consequences += stats.exit == DORA_EXIT_CONSEQUENCE;
+        lost += stats.exit == DORA_EXIT_LOST;
     }
+    if (lost)
+        dora__text_printf(
+            out,
+            "\ndora-guardian, which starts the nodes, was killed, "
+            "and %zu node%s with it: by somebody, or by the kernel "
+            "because memory ran out, which `dmesg` tells. Start "
+            "the dataflow again.\n",
+            lost, lost == 1 ? "" : "s");
     dora__text_puts(out, "\n");
     if (consequences)
         dora__text_printf(out, "%zu more node%s gave up because of that.\n",

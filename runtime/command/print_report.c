@@ -44,6 +44,7 @@ exit_name(enum dora_exit exit)
         [DORA_EXIT_NOT_STARTED] = "not_started",
         [DORA_EXIT_CONSEQUENCE] = "consequence",
         [DORA_EXIT_HUNG] = "hung",
+        [DORA_EXIT_LOST] = "lost",
         [DORA_EXIT_ATTACHED] = "attached",
     };
 

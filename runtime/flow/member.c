@@ -186,7 +186,7 @@ dora__member_environment(const struct dora_dataflow *flow,
     (void)snprintf(text, sizeof text, "%d", (int)getpid());
     dora__environment_set(e, "DORA_RUN_PARENT_PID", text);
     if (member->launch.attaches && member->launch.load == NULL) {
-        /* Where the guardian puts the descriptors of a dora__spawn. */
+        /* As ask_guardian places them. */
         (void)snprintf(text, sizeof text, "3,4,5,6,%u", member->number);
         dora__environment_set(e, DORA__ATTACH_VARIABLE, text);
     }
@@ -208,17 +208,20 @@ ask_guardian(struct dora_dataflow *flow, struct dora__member *member,
         dora__plane_attachment(&flow->plane, member->number);
     struct dora__environment environment = {0};
     int code = dora__member_environment(flow, member, &environment);
+    char *const programs[] = {member->launch.program, NULL};
+    const int fds[] = {stdout_fd,  stderr_fd,     a.control_fd,
+                       a.heaps_fd, a.heaps_ro_fd, a.doorbell_fd};
+    static const uint32_t places[] = {1, 2, 3, 4, 5, 6};
     struct dora__spawn spawn = {
-        .program = member->launch.program,
+        .programs = programs,
         .directory = dora__member_directory(flow, member),
         .argv = member->launch.argv,
         .env = environment.vars,
         .cpus = member->node->cpu_affinity,
         .cpu_count = member->node->cpu_count,
-        .stdout_fd = stdout_fd,
-        .stderr_fd = stderr_fd,
-        .fds = {a.control_fd, a.heaps_fd, a.heaps_ro_fd, a.doorbell_fd},
-        .fd_count = member->launch.attaches ? 4 : 0,
+        .fds = fds,
+        .places = places,
+        .fd_count = member->launch.attaches ? DORA_COUNT(fds) : 2,
     };
 
     if (code == 0)

@@ -145,6 +145,9 @@ dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
     member->joined |= dora__plane_node_joined(&flow->plane, member->number);
     ending.given_up = !flow->opened && flow->stopping && member->joined;
     exit = dora__verdict(&ending, &code);
+    if (exit == DORA_EXIT_SIGNAL && flow->guardian_lost &&
+        !dora__member_inside(member))
+        exit = DORA_EXIT_LOST;
     if (exit == DORA_EXIT_SUCCESS && code != 0 && flow->failed_barrier) {
         exit = DORA_EXIT_CONSEQUENCE; /* it had nothing to run for */
     } else if (exit == DORA_EXIT_SUCCESS && member->straggles) {
@@ -175,13 +178,21 @@ dora__member_ended(struct dora_dataflow *flow, struct dora__member *member,
     settle(flow, member, exit, code);
 }
 
+static int64_t
+nanoseconds(const struct timeval *t)
+{
+    return ((int64_t)t->tv_sec * 1000000 + t->tv_usec) * 1000;
+}
+
 void
 dora__member_exited(struct dora_dataflow *flow, struct dora__member *member,
                     const struct dora__report *report)
 {
-    dora__member_add_usage(flow, member, report->user_ns, report->system_ns,
-                           report->voluntary_switches,
-                           report->involuntary_switches);
+    const struct rusage *usage = &report->usage;
+
+    dora__member_add_usage(flow, member, nanoseconds(&usage->ru_utime),
+                           nanoseconds(&usage->ru_stime), usage->ru_nvcsw,
+                           usage->ru_nivcsw);
     dora__member_ended(flow, member, report->status);
 }
 

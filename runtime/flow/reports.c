@@ -6,8 +6,8 @@
 
 #include <signal.h>
 
-/* It was killed, or the machine took it; PDEATHSIG has killed the nodes, but
- * not what they have started. */
+/* It was killed. What it had started is gone, but for what the nodes themselves
+ * have, if both of it went at once. */
 static void
 lose_guardian(struct dora_dataflow *flow)
 {
@@ -15,8 +15,8 @@ lose_guardian(struct dora_dataflow *flow)
 
     flow->guardian_lost = true;
     dora__flow_say(flow, DORA_LEVEL_ERROR, NULL,
-                   "dora-guardian has ended unexpectedly, and its processes "
-                   "with it");
+                   "dora-guardian, which starts the nodes, was killed: all "
+                   "that run in processes have ended with it");
     dora__guardian_reap(&flow->guardian);
     dora__strays_kill(flow->id);
     dora__ladder_stop(flow);

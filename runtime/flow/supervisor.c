@@ -315,11 +315,6 @@ begin(struct dora_dataflow *flow)
 
     if (flow->complaint.text[0] != 0)
         dora__flow_say(flow, DORA_LEVEL_WARN, NULL, "%s", flow->complaint.text);
-    if (flow->guardian.pid > 0 && access("/proc/self/stat", R_OK) < 0)
-        dora__flow_say(flow, DORA_LEVEL_WARN, NULL,
-                       "without /proc, programs that nodes start in a session "
-                       "or process group of their own are not found at the "
-                       "end, and go on running");
     for (uint32_t i = 0; i < flow->member_count; i++) {
         const struct dora__graph_node *node = flow->members[i].node;
 

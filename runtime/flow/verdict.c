@@ -83,5 +83,8 @@ dora__verdict_text(enum dora_exit exit, int code, struct dora__text *out)
     case DORA_EXIT_HUNG:
         dora__text_puts(out, "hung and was killed");
         break;
+    case DORA_EXIT_LOST:
+        dora__text_puts(out, "was killed with dora-guardian, its parent");
+        break;
     }
 }

@@ -1,25 +1,26 @@
 /* dora-guardian - the parent of a dataflow's processes.
  *
- * One per dataflow, started by the host before any of the dataflow's threads.
- * What it keeps true:
+ * One per dataflow, started by the host before any of the dataflow's threads,
+ * and one for each tool. What it keeps true:
  *   1. No descendant of it outlives the host: when its socket reaches the end,
  *      or the host's pidfd says that the host is gone, it kills every
  *      descendant in rounds until none is left. It is a subreaper, so whatever
  *      a node forked and forgot is, sooner or later, its own child.
- *   2. Processes it started do not outlive it: they ask for SIGKILL at its
- *      death (guardian_start.c). That request is tied to the thread that
- *      forked, therefore it has only one.
- *   3. Each end of a node is reported once, after the process is reaped.
+ *   2. Nor does any outlive it. It is two: the one that serves the host has a
+ *      watcher above it, a subreaper as well, which has nothing to do until
+ *      the other is gone, or the host is. Either may be killed at any moment.
+ *   3. Should both be, the processes that they started die with them: they ask
+ *      for SIGKILL at the death of their parent (guardian_start.c). That
+ *      request is tied to the thread that forked, therefore each has only one.
+ *   4. Each end of a node is reported once, after the process is reaped.
  *
  * It is a program of its own, not a thread of the host: a subreaper host would
  * adopt and reap children of the application it is embedded in, and nothing in
  * a host that is killed could clean up after it.
  *
- * As `dora-guardian tie PID PROGRAM NAME ARGUMENTS...` it is only the way in
- * which PID executes a program that must not outlive it.
- *
  * It sits in a process group of its own and ignores the signals a terminal or
  * a person sends: how a dataflow stops is for its host to decide. */
+#include "guardian_keep.h"
 #include "guardian_start.h"
 
 #include <dirent.h>
@@ -38,6 +39,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum {
+    WATCHER_PATIENCE_MS = 1000, /* for the other one, told to end */
+    PID_LIMIT = 4 << 20,        /* the kernel's own */
+};
 
 struct child {
     uint32_t node;
@@ -107,8 +113,12 @@ signal_node(struct guardian *g, uint32_t node, int number)
         if (g->children[i].node == node) {
             /* Not reaped yet, so the number is still its own. A stopped
              * process would not see the signal before it is continued. */
-            (void)kill(-g->children[i].pid, number);
-            (void)kill(-g->children[i].pid, SIGCONT);
+            pid_t pid = g->children[i].pid;
+
+            if (kill(-pid, number) < 0)
+                (void)kill(pid, number);
+            if (kill(-pid, SIGCONT) < 0)
+                (void)kill(pid, SIGCONT);
             return;
         }
 }
@@ -142,6 +152,8 @@ serve(struct guardian *g)
     }
     if (request.type == DORA__REQUEST_SPAWN)
         spawn(g, request.node, fds, count);
+    else if (request.type == DORA__REQUEST_KEEP)
+        dora__guardian_keep(fds, count);
     else
         signal_node(g, request.node, request.signal);
     for (size_t i = 0; i < count; i++)
@@ -150,12 +162,6 @@ serve(struct guardian *g)
 }
 
 /* --- ends ---------------------------------------------------------------- */
-
-static int64_t
-nanoseconds(const struct timeval *t)
-{
-    return ((int64_t)t->tv_sec * 1000000 + t->tv_usec) * 1000;
-}
 
 static void
 forget(struct guardian *g, pid_t pid, int status, const struct rusage *usage)
@@ -168,10 +174,7 @@ forget(struct guardian *g, pid_t pid, int status, const struct rusage *usage)
                       .node = g->children[i].node,
                       .pid = pid,
                       .status = status,
-                      .user_ns = nanoseconds(&usage->ru_utime),
-                      .system_ns = nanoseconds(&usage->ru_stime),
-                      .voluntary_switches = usage->ru_nvcsw,
-                      .involuntary_switches = usage->ru_nivcsw,
+                      .usage = *usage,
                   });
         g->children[i] = g->children[--g->child_count];
         return;
@@ -223,9 +226,9 @@ parent_of(pid_t pid)
     return parent;
 }
 
-/* Kills every child, known or adopted. False: /proc cannot say who they are. */
+/* Kills every child that /proc knows. False: it knows nobody. */
 static bool
-kill_children(void)
+kill_seen(void)
 {
     DIR *proc = opendir("/proc");
     pid_t self = getpid();
@@ -246,22 +249,51 @@ kill_children(void)
     return readable;
 }
 
-/* Kills in rounds: the children of what was killed become ours and go next.
- * Where /proc is missing the groups of nodes are all that is known; what left
- * them is then beyond reach. */
+/* Of every number the kernel says whether it is a child's. */
+static bool
+kill_range(pid_t first, pid_t last)
+{
+    siginfo_t info;
+    bool found = false;
+
+    for (pid_t pid = first; pid <= last; pid++)
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+            found |= kill(pid, SIGKILL) == 0;
+    return found;
+}
+
+/* The same without /proc. Descendants are younger than this process and older
+ * than a new one, unless their numbers have begun anew more than once: then
+ * they are sought among all, which takes a second. */
+static void
+kill_guessed(void)
+{
+    pid_t self = getpid(), newest = fork();
+    bool found;
+
+    if (newest == 0)
+        _exit(0);
+    while (newest > 0 && waitpid(newest, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    if (newest > self)
+        found = kill_range(self + 1, newest);
+    else
+        found = newest > 0 &&
+                (kill_range(1, newest) | kill_range(self + 1, PID_LIMIT)) != 0;
+    if (!found)
+        (void)kill_range(1, PID_LIMIT);
+}
+
+/* Kills in rounds: the children of what was killed become ours and go next. */
 static void
 end_all(struct guardian *g)
 {
-    bool seen;
-
     g->detached = true;
-    do {
-        for (size_t i = 0; i < g->child_count; i++)
-            (void)kill(-g->children[i].pid, SIGKILL);
-        seen = kill_children();
-        if (!seen && g->child_count == 0)
-            return;
-    } while (reap(g, 0));
+    while (reap(g, WNOHANG)) {
+        if (!kill_seen())
+            kill_guessed();
+        (void)reap(g, 0);
+    }
 }
 
 /* --- the program --------------------------------------------------------- */
@@ -290,8 +322,7 @@ prepare(struct guardian *g, pid_t host)
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         (void)sigaction(ignored[i], &ignore, NULL);
     (void)syscall(SYS_close_range, DORA__GUARDIAN_SOCKET + 1, ~0U, 0);
-    if (fcntl(DORA__GUARDIAN_SOCKET, F_SETFD, FD_CLOEXEC) < 0 ||
-        prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+    if (fcntl(DORA__GUARDIAN_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
         return -1;
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
@@ -310,45 +341,77 @@ drain_signals(const struct guardian *g)
         continue;
 }
 
-/* Becomes the program `words[1]`, with the arguments after it, which ends with
- * its parent: that is `words[0]`, or it has gone already. */
-static int
-tie(char **words)
+/* Serves the host as long as it is there. */
+static void
+serve_all(struct guardian *g)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
-        getppid() != (pid_t)strtol(words[0], NULL, 10))
-        return 1;
-    (void)execv(words[1], words + 2);
-    (void)fprintf(stderr, "%s: %s\n", words[1], strerror(errno));
-    return 127;
+    struct pollfd polled[] = {{DORA__GUARDIAN_SOCKET, POLLIN, 0},
+                              {g->signals, POLLIN, 0},
+                              {g->host, POLLIN, 0}};
+
+    while (!g->detached) {
+        if (poll(polled, 3, -1) < 0)
+            continue;
+        if (polled[2].revents != 0)
+            break;
+        if (polled[1].revents != 0) {
+            drain_signals(g);
+            (void)reap(g, WNOHANG);
+        }
+        if (polled[0].revents != 0 && !serve(g))
+            break;
+    }
+    end_all(g);
+}
+
+static bool
+has_ended(pid_t child)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+           info.si_pid == child;
+}
+
+/* Waits for the end of the one that serves: its status. With the host it goes
+ * at once, for it may be stopped; told to end it has its time. */
+static int
+watch(struct guardian *g, pid_t server)
+{
+    struct pollfd polled[] = {{DORA__GUARDIAN_SOCKET, POLLRDHUP, 0},
+                              {g->signals, POLLIN, 0},
+                              {g->host, POLLIN, 0}};
+    int patience = -1, ready, status = 0;
+
+    do {
+        ready = poll(polled, 3, patience);
+        drain_signals(g);
+        if (polled[0].revents != 0) {
+            polled[0].fd = -1;
+            patience = WATCHER_PATIENCE_MS;
+        }
+    } while (ready != 0 && polled[2].revents == 0 && !has_ended(server));
+    (void)kill(server, SIGKILL);
+    while (waitpid(server, &status, 0) < 0 && errno == EINTR)
+        continue;
+    end_all(g);
+    return status;
 }
 
 int
 main(int argc, char **argv)
 {
     struct guardian g = {.host = -1};
-    struct pollfd polled[3];
+    pid_t server;
 
-    if (argc > 4 && strcmp(argv[1], DORA__GUARDIAN_TIE) == 0)
-        return tie(argv + 2);
     if (argc != 2 || prepare(&g, (pid_t)strtol(argv[1], NULL, 10)) < 0)
         return 1;
-    polled[0] = (struct pollfd){DORA__GUARDIAN_SOCKET, POLLIN, 0};
-    polled[1] = (struct pollfd){g.signals, POLLIN, 0};
-    polled[2] = (struct pollfd){g.host, POLLIN, 0};
-    while (!g.detached) {
-        if (poll(polled, 3, -1) < 0)
-            continue;
-        if (polled[2].revents != 0)
-            break;
-        if (polled[1].revents != 0) {
-            drain_signals(&g);
-            (void)reap(&g, WNOHANG);
-        }
-        if (polled[0].revents != 0 && !serve(&g))
-            break;
-    }
-    end_all(&g);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    server = fork(); /* should that fail there is only one */
+    if (server > 0)
+        return watch(&g, server) == 0 ? 0 : 1;
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* not inherited */
+    serve_all(&g);
     free(g.children);
     return 0;
 }

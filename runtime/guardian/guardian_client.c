@@ -114,6 +114,19 @@ dora__guardian_start(const char *libexec, struct dora__guardian *ret_guardian,
 
 /* --- asking -------------------------------------------------------------- */
 
+uint64_t
+dora__signals_ignored(void)
+{
+    struct sigaction action;
+    uint64_t ignored = 0;
+
+    for (int number = 1; number < NSIG; number++)
+        if (sigaction(number, NULL, &action) == 0 &&
+            action.sa_handler == SIG_IGN)
+            ignored |= DORA__SIGNAL_BIT(number);
+    return ignored;
+}
+
 static int
 send_request(int socket, const struct dora__request *request, const int *fds,
              size_t count)
@@ -154,9 +167,9 @@ add_strings(struct dora__text *t, char *const *strings)
 }
 
 static int
-write_all(int fd, const struct iovec *vectors)
+write_all(int fd, const struct iovec *vectors, size_t count)
 {
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < count; i++) {
         const char *at = vectors[i].iov_base;
         size_t left = vectors[i].iov_len;
 
@@ -174,33 +187,47 @@ write_all(int fd, const struct iovec *vectors)
     return 0;
 }
 
+static struct iovec
+numbers(const uint32_t *first, size_t count)
+{
+    return (struct iovec){(void *)(uintptr_t)first, count * sizeof *first};
+}
+
 /* The memfd with the words of the request. */
 static int
 describe(const struct dora__spawn *spawn)
 {
     struct dora__spawn_header header = {
         .cpu_count = (uint32_t)spawn->cpu_count,
+        .fd_count = (uint32_t)spawn->fd_count,
+        .group_count = (uint32_t)spawn->group_count,
+        .manner = spawn->manner,
     };
     struct dora__text strings = {0};
+    struct iovec vectors[] = {
+        {&header, sizeof header},
+        numbers(spawn->cpus, spawn->cpu_count),
+        numbers(spawn->places, spawn->fd_count),
+        numbers(spawn->groups, spawn->group_count),
+        {NULL, 0},
+    };
     DORA_AUTOCLOSE int fd = -1;
-    struct iovec vectors[3] = {{&header, sizeof header}};
     int code;
 
-    dora__text_add(&strings, spawn->program, strlen(spawn->program) + 1);
     dora__text_add(&strings, spawn->directory, strlen(spawn->directory) + 1);
+    header.program_count = add_strings(&strings, spawn->programs);
     header.arg_count = add_strings(&strings, spawn->argv);
     header.env_count = add_strings(&strings, spawn->env);
-    vectors[1] = (struct iovec){(void *)(uintptr_t)spawn->cpus,
-                                spawn->cpu_count * sizeof *spawn->cpus};
-    vectors[2] = (struct iovec){strings.text, strings.size};
-    header.size = (uint32_t)(sizeof header + vectors[1].iov_len + strings.size);
+    vectors[4] = (struct iovec){strings.text, strings.size};
+    for (size_t i = 0; i < DORA_COUNT(vectors); i++)
+        header.size += (uint32_t)vectors[i].iov_len;
     fd = memfd_create("dora-spawn", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (strings.failed)
         code = -ENOMEM;
     else if (fd < 0)
         code = -errno;
     else
-        code = write_all(fd, vectors);
+        code = write_all(fd, vectors, DORA_COUNT(vectors));
     free(strings.text);
     if (code < 0)
         return code;
@@ -210,21 +237,55 @@ describe(const struct dora__spawn *spawn)
     return dora__take_fd(&fd);
 }
 
+/* `link` goes along unless it is -1. */
+static int
+request_process(int socket, const struct dora__request *request,
+                const struct dora__spawn *spawn, int link)
+{
+    int fds[DORA__GUARDIAN_MAX_FDS];
+    size_t count = 0;
+    DORA_AUTOCLOSE int words = -1;
+
+    if (spawn->fd_count > DORA__GUARDIAN_MAX_FDS - 3)
+        return -EMFILE;
+    words = describe(spawn);
+    if (words < 0)
+        return words;
+    fds[count++] = words;
+    if (link >= 0)
+        fds[count++] = link;
+    if ((spawn->manner.flags & DORA__MANNER_DIRECTORY) != 0)
+        fds[count++] = spawn->directory_fd;
+    for (size_t i = 0; i < spawn->fd_count; i++)
+        fds[count++] = spawn->fds[i];
+    return send_request(socket, request, fds, count);
+}
+
 int
 dora__guardian_spawn(const struct dora__guardian *guardian, uint32_t node,
                      const struct dora__spawn *spawn)
 {
-    struct dora__request request = {.type = DORA__REQUEST_SPAWN, .node = node};
-    int fds[3 + DORA_COUNT(spawn->fds)];
-    DORA_AUTOCLOSE int words = describe(spawn);
+    const struct dora__request request = {.type = DORA__REQUEST_SPAWN,
+                                          .node = node};
 
-    if (words < 0)
-        return words;
-    fds[0] = words;
-    fds[1] = spawn->stdout_fd;
-    fds[2] = spawn->stderr_fd;
-    memcpy(fds + 3, spawn->fds, spawn->fd_count * sizeof *fds);
-    return send_request(guardian->socket, &request, fds, 3 + spawn->fd_count);
+    return request_process(guardian->socket, &request, spawn, -1);
+}
+
+int
+dora__guardian_keep(int socket, const struct dora__spawn *spawn, int *ret_link)
+{
+    const struct dora__request request = {.type = DORA__REQUEST_KEEP};
+    int pair[2], code;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    code = request_process(socket, &request, spawn, pair[1]);
+    (void)close(pair[1]);
+    if (code < 0)
+        (void)close(pair[0]);
+    else
+        *ret_link = pair[0];
+    return code;
 }
 
 int

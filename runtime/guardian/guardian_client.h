@@ -25,19 +25,33 @@ int dora__guardian_start(const char *libexec,
 /* A process to start. Everything is borrowed; the descriptors may be closed
  * afterwards. */
 struct dora__spawn {
-    const char *program, *directory;
-    char *const *argv, *const *env; /* NULL-terminated */
-    const uint32_t *cpus;           /* none: any */
+    char *const *programs; /* of which the first that is there is executed */
+    const char *directory; /* to run in; may be "" */
+    int directory_fd;      /* where paths start, if the manner says so */
+    char *const *argv, *const *env;
+    const uint32_t *cpus; /* none: any */
     size_t cpu_count;
-    int stdout_fd, stderr_fd;
-    int fds[4]; /* become 3, 4, 5, 6 in the process */
+    const int *fds; /* what it gets, and as which numbers; /dev/null is its 0 if
+                       nothing else is */
+    const uint32_t *places;
     size_t fd_count;
+    const uint32_t *groups; /* if the manner says so */
+    size_t group_count;
+    struct dora__manner manner;
 };
+
+/* Signals that this process ignores, for a manner. */
+uint64_t dora__signals_ignored(void);
 
 /* Asks for a process; SPAWNED or FAILED will be reported under `node`. */
 DORA_MUST_CHECK
 int dora__guardian_spawn(const struct dora__guardian *guardian, uint32_t node,
                          const struct dora__spawn *spawn);
+/* Asks for one of which nobody else hears: SPAWNED or FAILED, and later EXITED,
+ * come by *ret_link. Closing that kills the process. */
+DORA_MUST_CHECK
+int dora__guardian_keep(int socket, const struct dora__spawn *spawn,
+                        int *ret_link);
 /* A signal to the node's process group, if it still runs. */
 DORA_MUST_CHECK
 int dora__guardian_signal(const struct dora__guardian *guardian, uint32_t node,

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -19,14 +20,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A spawn request, mapped and checked. Strings point into the mapping. */
+/* A spawn request, mapped and checked. All points into the mapping but
+ * `strings`, one array that holds the three. */
 struct launch {
     void *map;
     size_t size;
     const struct dora__spawn_header *header;
-    const uint32_t *cpus;
-    char *program, *directory;
-    char **argv, **env; /* one array of pointers holds both */
+    const uint32_t *cpus, *places, *groups;
+    char *directory;
+    char **strings;
+    char **programs, **argv, **env;
 };
 
 /* What a child says before it executes: one of these per complaint. */
@@ -34,8 +37,6 @@ struct complaint {
     uint32_t step;
     int32_t code;
 };
-
-enum { FIRST_SAFE_FD = 3 + DORA__GUARDIAN_MAX_FDS };
 
 /* --- reading a spawn request --------------------------------------------- */
 
@@ -55,24 +56,28 @@ next_string(char **at, const char *end)
 static bool
 read_strings(struct launch *l, char *at, const char *end)
 {
-    uint32_t args = l->header->arg_count, envs = l->header->env_count;
+    const uint32_t counts[] = {l->header->program_count, l->header->arg_count,
+                               l->header->env_count};
+    char **lists[3], **next = l->strings;
 
-    l->program = next_string(&at, end);
     l->directory = next_string(&at, end);
-    for (uint32_t i = 0; i < args; i++)
-        l->argv[i] = next_string(&at, end);
-    for (uint32_t i = 0; i < envs; i++)
-        l->env[i] = next_string(&at, end);
+    for (int list = 0; list < 3; list++) {
+        lists[list] = next;
+        for (uint32_t i = 0; i < counts[list]; i++)
+            *next++ = next_string(&at, end);
+        next++; /* NULL ends each */
+    }
+    l->programs = lists[0];
+    l->argv = lists[1];
+    l->env = lists[2];
     /* Strings lie one after the other: if the last is there, all are. */
     return at == end && l->directory != NULL;
 }
 
 static int
-open_launch(int fd, struct launch *l)
+map_launch(int fd, struct launch *l)
 {
     struct stat info;
-    char *bytes;
-    size_t counts, at;
 
     if (fstat(fd, &info) < 0)
         return errno;
@@ -80,28 +85,42 @@ open_launch(int fd, struct launch *l)
     if (l->size < sizeof *l->header)
         return EBADMSG;
     l->map = mmap(NULL, l->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    if (l->map == MAP_FAILED) {
-        l->map = NULL;
-        return errno;
-    }
-    bytes = l->map;
-    l->header = l->map;
-    at = sizeof *l->header + (size_t)l->header->cpu_count * sizeof(uint32_t);
-    counts = (size_t)l->header->arg_count + l->header->env_count;
-    if (l->header->size != l->size || at > l->size || counts > l->size)
+    if (l->map != MAP_FAILED)
+        return 0;
+    l->map = NULL;
+    return errno;
+}
+
+static int
+open_launch(int fd, struct launch *l)
+{
+    int code = map_launch(fd, l);
+    const struct dora__spawn_header *h = l->map;
+    size_t numbers, strings;
+    char *text;
+
+    if (code != 0)
+        return code;
+    numbers = (size_t)h->cpu_count + h->fd_count + h->group_count;
+    strings = (size_t)h->program_count + h->arg_count + h->env_count;
+    if (h->size != l->size || strings > l->size ||
+        numbers > (l->size - sizeof *h) / sizeof(uint32_t))
         return EBADMSG;
-    l->cpus = (const uint32_t *)(const void *)(bytes + sizeof *l->header);
-    l->argv = calloc(counts + 2, sizeof *l->argv);
-    if (l->argv == NULL)
+    l->header = h;
+    l->cpus = (const uint32_t *)(const void *)(h + 1);
+    l->places = l->cpus + h->cpu_count;
+    l->groups = l->places + h->fd_count;
+    l->strings = calloc(strings + 3, sizeof *l->strings);
+    if (l->strings == NULL)
         return ENOMEM;
-    l->env = l->argv + l->header->arg_count + 1;
-    return read_strings(l, bytes + at, bytes + l->size) ? 0 : EBADMSG;
+    text = (char *)l->map + sizeof *h + numbers * sizeof(uint32_t);
+    return read_strings(l, text, (char *)l->map + l->size) ? 0 : EBADMSG;
 }
 
 static void
 close_launch(struct launch *l)
 {
-    free(l->argv);
+    free(l->strings);
     if (l->map != NULL)
         (void)munmap(l->map, l->size);
 }
@@ -125,34 +144,53 @@ fail_child(int pipe, uint32_t step)
 }
 
 static void
-default_signals(void)
+set_signals(const struct dora__manner *m)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigset_t none;
+    struct sigaction action = {0};
+    sigset_t blocked;
 
-    for (int number = 1; number < NSIG; number++)
+    sigemptyset(&blocked);
+    for (int number = 1; number < NSIG; number++) {
+        uint64_t bit = DORA__SIGNAL_BIT(number);
+
+        action.sa_handler = (m->ignored & bit) != 0 ? SIG_IGN : SIG_DFL;
         (void)sigaction(number, &action, NULL); /* some cannot be: fine */
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        if ((m->blocked & bit) != 0)
+            sigaddset(&blocked, number);
+    }
+    (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
-/* Descriptors 0, 1, 2 and the given ones from 3 up; nothing else. They are
- * first moved out of the way of each other. */
+/* Another number for the descriptor, not to be inherited. */
+static bool
+move(int *fd)
+{
+    *fd = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+    return *fd >= 0;
+}
+
+/* Puts `fds` where they are to be; what has that place, of them or the pipe,
+ * moves out of the way. Everything else closes itself when the program is
+ * executed; an input that was not given is empty. */
 static int
-place_descriptors(int *fds, size_t count)
+place_descriptors(const struct launch *l, int *fds, int *pipe)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     if (null < 0 || dup2(null, 0) < 0)
         return -1;
-    for (size_t i = 0; i < count; i++) {
-        fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FIRST_SAFE_FD + 1);
-        if (fds[i] < 0)
+    for (uint32_t i = 0; i < l->header->fd_count; i++) {
+        int place = (int)l->places[i];
+
+        for (uint32_t k = i + 1; k < l->header->fd_count; k++)
+            if (fds[k] == place && fds[i] != place && !move(&fds[k]))
+                return -1;
+        if (*pipe == place && !move(pipe))
+            return -1;
+        if (fds[i] == place ? fcntl(place, F_SETFD, 0) < 0
+                            : dup2(fds[i], place) < 0)
             return -1;
     }
-    for (size_t i = 0; i < count; i++)
-        if (dup2(fds[i], (int)i + 1) < 0)
-            return -1;
     return 0;
 }
 
@@ -171,33 +209,69 @@ set_affinity(const struct launch *l, int pipe)
         complain(pipe, DORA__STEP_AFFINITY, errno);
 }
 
-/* `fds`: stdout, stderr, and what becomes 3, 4, ... The complaint pipe moves
- * above them all and closes itself when the program is executed. */
+static int
+enter_group(const struct dora__manner *m)
+{
+    int code = setpgid(0, m->group);
+
+    if (m->group != 0)
+        code = 0; /* it may have gone with its last process */
+    return code == 0 && (m->flags & DORA__MANNER_SESSION) != 0 && setsid() < 0
+               ? -1
+               : code;
+}
+
+static int
+become_user(const struct launch *l)
+{
+    const struct dora__manner *m = &l->header->manner;
+
+    if ((m->flags & DORA__MANNER_GROUPS) != 0 &&
+        setgroups(l->header->group_count, l->groups) < 0)
+        return -1;
+    if ((m->flags & DORA__MANNER_GID) != 0 && setregid(m->gid, m->gid) < 0)
+        return -1;
+    return (m->flags & DORA__MANNER_UID) != 0 ? setreuid(m->uid, m->uid) : 0;
+}
+
+/* As a search of PATH does it: the first reason that is not absence counts. */
 static void
-run_child(const struct launch *l, int *fds, size_t count, int pipe,
+execute(const struct launch *l)
+{
+    int reason = ENOENT;
+
+    for (char **program = l->programs; *program != NULL; program++) {
+        (void)execve(*program, l->argv, l->env);
+        if (reason == ENOENT || reason == ENOTDIR)
+            reason = errno;
+    }
+    errno = reason;
+}
+
+/* `directory`: where paths start, or -1. The complaint pipe closes itself when
+ * the program is executed. Who changes the user loses the death signal. */
+static void
+run_child(const struct launch *l, int directory, int *fds, int pipe,
           pid_t guardian)
 {
-    int last = (int)count + 1;
-    int moved = fcntl(pipe, F_DUPFD_CLOEXEC, FIRST_SAFE_FD);
+    const struct dora__manner *m = &l->header->manner;
 
-    if (moved < 0)
+    if (enter_group(m) < 0)
         fail_child(pipe, DORA__STEP_PREPARE);
-    pipe = moved;
-    if (setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    set_signals(m);
+    if ((directory >= 0 && fchdir(directory) < 0) ||
+        (l->directory[0] != 0 && chdir(l->directory) < 0))
+        fail_child(pipe, DORA__STEP_DIRECTORY);
+    if ((m->flags & DORA__MANNER_UMASK) != 0)
+        (void)umask(m->umask);
+    if (place_descriptors(l, fds, &pipe) < 0)
+        fail_child(pipe, DORA__STEP_PREPARE);
+    set_affinity(l, pipe);
+    if (become_user(l) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         fail_child(pipe, DORA__STEP_PREPARE);
     if (getppid() != guardian)
         _exit(127);
-    default_signals();
-    if (place_descriptors(fds, count) < 0)
-        fail_child(pipe, DORA__STEP_PREPARE);
-    /* Everything of ours is close-on-exec as well, so an old kernel without
-     * close_range leaks nothing. */
-    (void)syscall(SYS_close_range, last, pipe - 1, 0);
-    (void)syscall(SYS_close_range, pipe + 1, ~0U, 0);
-    if (chdir(l->directory) < 0)
-        fail_child(pipe, DORA__STEP_DIRECTORY);
-    set_affinity(l, pipe);
-    execve(l->program, l->argv, l->env);
+    execute(l);
     fail_child(pipe, DORA__STEP_EXECUTE);
 }
 
@@ -235,7 +309,7 @@ fail(struct dora__report *report, uint32_t step, int code)
 }
 
 static void
-start(const struct launch *l, int *fds, size_t count,
+start(const struct launch *l, int directory, int *fds,
       struct dora__report *report)
 {
     pid_t guardian = getpid(), pid;
@@ -248,7 +322,7 @@ start(const struct launch *l, int *fds, size_t count,
     }
     pid = fork();
     if (pid == 0)
-        run_child(l, fds, count, ends[1], guardian);
+        run_child(l, directory, fds, ends[1], guardian);
     code = errno;
     (void)close(ends[1]);
     if (pid < 0) {
@@ -256,27 +330,31 @@ start(const struct launch *l, int *fds, size_t count,
         fail(report, DORA__STEP_FORK, code);
         return;
     }
+    report->pid = pid;
     step = hear_child(ends[0], &code, &report->step, &report->code);
     (void)close(ends[0]);
     if (step != DORA__STEP_NONE) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             continue;
         fail(report, step, code);
-        return;
     }
-    report->pid = pid;
 }
 
 void
 dora__guardian_start(int *fds, size_t count, struct dora__report *ret_report)
 {
     struct launch launch = {0};
-    int code = count < 3 ? EBADMSG : open_launch(fds[0], &launch);
+    int code = count < 1 ? EBADMSG : open_launch(fds[0], &launch);
+    bool has_directory = code == 0 && (launch.header->manner.flags &
+                                       DORA__MANNER_DIRECTORY) != 0;
+    size_t given = has_directory ? 2 : 1;
 
     *ret_report = (struct dora__report){.type = DORA__REPORT_SPAWNED};
+    if (code == 0 && count != given + launch.header->fd_count)
+        code = EBADMSG;
     if (code != 0)
         fail(ret_report, DORA__STEP_MESSAGE, code);
     else
-        start(&launch, fds + 1, count - 1, ret_report);
+        start(&launch, has_directory ? fds[1] : -1, fds + given, ret_report);
     close_launch(&launch);
 }

@@ -1,6 +1,6 @@
 /* strays.c - see strays.h.
  *
- * The guardian finds descendants by their parents. When it was killed itself
+ * The guardian finds descendants by their parents. When both of it were killed
  * its nodes die with it, but what they have started gets a parent that is not
  * ours to ask. The environment tells: the dataflow's id is in the variable that
  * makes a program a node. Only who has cleared it is missed.

@@ -1,28 +1,23 @@
 /* tool.c - see tool.h.
  *
  *   1. A tool reads nothing, and knows nothing of our signals.
- *   2. It is over when it has exited: what it leaves behind may hold its output
- *      open for as long as it likes.
- *   3. Asked to stop it has a moment to clean up. It does not outlive us: its
- *      death at ours is asked for by dora-guardian, which then becomes it. */
+ *   2. It is over when it has exited. What it leaves behind is ended then, and
+ *      so is all of it when we are: it has a guardian of its own.
+ *   3. Asked to stop it has a moment to clean up. */
 #include "tool.h"
-#include "graph/graph_text.h"
-#include "guardian/guardian_protocol.h"
+#include "guardian/guardian_client.h"
 #include "kind.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 enum {
     READ_SIZE = 16 << 10,
     TICK_MS = 100, /* between two questions whether to stop */
-    EXIT_MS = 5,   /* its output has ended: it is about to */
 };
 
 #define STOP_GRACE ((int64_t)2 * 1000000000)
@@ -53,83 +48,40 @@ dora__tool_say(const struct dora_options *options, const char *node,
 
 /* --- starting ------------------------------------------------------------- */
 
-static int
-set_signals(posix_spawnattr_t *how, bool alone)
+static void
+complain(const struct dora__tool *tool, const char *text)
 {
-    sigset_t none, defaults;
-    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-
-    (void)sigemptyset(&none);
-    (void)sigemptyset(&defaults);
-    (void)sigaddset(&defaults, SIGPIPE);
-    (void)posix_spawnattr_setsigmask(how, &none);
-    (void)posix_spawnattr_setsigdefault(how, &defaults);
-    return posix_spawnattr_setflags(
-        how, alone ? (short)(flags | POSIX_SPAWN_SETSID) : flags);
+    dora__tool_say(tool->options, NULL, DORA_LEVEL_ERROR, DORA_STREAM_HOST,
+                   text, strlen(text));
 }
 
 static int
-set_files(posix_spawn_file_actions_t *files, const char *directory, int output)
+spawn(const struct dora__tool *tool, char *program, char **argv, int output,
+      struct dora__guardian *guardian)
 {
-    int code =
-        posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
+    static const uint32_t places[] = {1, 2};
+    const int fds[] = {output, output};
+    char *const programs[] = {program, NULL};
+    const struct dora__spawn how = {
+        .programs = programs,
+        .directory = tool->directory,
+        .argv = argv,
+        .env = tool->environment,
+        .fds = fds,
+        .places = places,
+        .fd_count = DORA_COUNT(fds),
+        .manner = {.ignored =
+                       dora__signals_ignored() & ~DORA__SIGNAL_BIT(SIGPIPE),
+                   .flags = tool->alone ? DORA__MANNER_SESSION : 0,
+                   .group = getpgrp()},
+    };
+    struct dora_error err = {""};
+    int code = dora__guardian_start(tool->options->libexec, guardian, &err);
 
     if (code == 0)
-        code = posix_spawn_file_actions_adddup2(files, output, 1);
-    if (code == 0)
-        code = posix_spawn_file_actions_adddup2(files, output, 2);
-    if (code == 0)
-        code = posix_spawn_file_actions_addchdir_np(files, directory);
-    return code;
-}
-
-/* The same command, executed by dora-guardian: new. NULL: there is none, so it
- * has to do without. */
-static char **
-tie(const struct dora__tool *tool, const char *program, char **argv)
-{
-    const char *libexec = tool->options->libexec;
-    DORA_AUTOFREE char *found =
-        libexec != NULL ? dora__format("%s/dora-guardian", libexec) : NULL;
-    DORA_AUTOFREE char *guardian = found != NULL ? realpath(found, NULL) : NULL;
-    char pid[16], **words = NULL;
-    const char *const way[] = {guardian, DORA__GUARDIAN_TIE, pid, program};
-    int code = guardian != NULL ? 0 : -ENOENT;
-
-    (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
-    for (size_t i = 0; i < DORA_COUNT(way) && code == 0; i++)
-        code = dora__launch_push(&words, way[i]);
-    for (; *argv != NULL && code == 0; argv++)
-        code = dora__launch_push(&words, *argv);
-    return code < 0 ? dora__words_free(words) : words;
-}
-
-static int
-spawn(const struct dora__tool *tool, const char *program, char **argv,
-      int output, pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t how;
-    char **tied;
-    int code = posix_spawn_file_actions_init(&files);
-
-    if (code != 0)
-        return -code;
-    tied = tie(tool, program, argv);
-    code = posix_spawnattr_init(&how);
-    if (code == 0) {
-        code = set_signals(&how, tool->alone);
-        if (code == 0)
-            code = set_files(&files, tool->directory, output);
-        if (code == 0)
-            code = posix_spawn(ret_pid, tied != NULL ? tied[0] : program,
-                               &files, &how, tied != NULL ? tied : argv,
-                               tool->environment);
-        (void)posix_spawnattr_destroy(&how);
-    }
-    (void)dora__words_free(tied);
-    (void)posix_spawn_file_actions_destroy(&files);
-    return -code;
+        return dora__guardian_spawn(guardian, 0, &how);
+    complain(tool, err.text);
+    return code == -ENOENT ? -EIO : code; /* the tool is there */
 }
 
 /* --- attending ------------------------------------------------------------ */
@@ -177,17 +129,24 @@ hear_some(const struct dora__tool *tool, struct dora__output *output,
     return 0;
 }
 
-/* Hears what there is, waiting for it at most a tick. */
-static void
+/* Hears what there is of it and of the guardian, waiting at most a tick. 1:
+ * *ret_report is filled. */
+static int
 listen_once(const struct dora__tool *tool, struct dora__output *output,
-            char *buffer)
+            char *buffer, const struct dora__guardian *guardian,
+            struct dora__report *ret_report)
 {
-    struct pollfd ready = {.fd = output->fd, .events = POLLIN};
+    struct pollfd ready[] = {{output->fd, POLLIN, 0},
+                             {guardian->socket, POLLIN, 0}};
+    int got;
 
-    if (output->fd < 0)
-        (void)poll(NULL, 0, EXIT_MS);
-    else if (poll(&ready, 1, TICK_MS) > 0)
+    if (poll(ready, DORA_COUNT(ready), TICK_MS) <= 0)
+        return -EAGAIN;
+    if (ready[0].revents != 0)
         (void)hear_some(tool, output, buffer);
+    got = ready[1].revents != 0 ? dora__guardian_read(guardian, ret_report)
+                                : -EAGAIN;
+    return got == 0 ? -EIO : got;
 }
 
 /* Hears what lies in the pipe, and no more: others may go on writing. */
@@ -205,50 +164,57 @@ listen_last(const struct dora__tool *tool, struct dora__output *output,
     dora__output_flush(output, ear(tool), tool->hear_arg);
 }
 
-static bool
-has_exited(pid_t pid)
+static void
+signal_tool(const struct dora__guardian *guardian, int number)
 {
-    siginfo_t info = {0};
-
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-           info.si_pid == pid;
+    (void)!dora__guardian_signal(guardian, 0, number);
 }
 
-/* Until it has exited. Whether it was stopped. */
-static bool
-attend(const struct dora__tool *tool, pid_t pid, struct dora__output *output,
-       char *buffer)
+/* Until it has exited: *ret_report says how, or that it was not started.
+ * -EINTR: it was stopped. */
+static int
+attend(const struct dora__tool *tool, const struct dora__guardian *guardian,
+       struct dora__output *output, char *buffer,
+       struct dora__report *ret_report)
 {
-    pid_t target = tool->alone ? -pid : pid;
     int64_t kill_at = INT64_MAX;
     bool stopped = false;
+    int got;
 
-    while (!has_exited(pid)) {
-        listen_once(tool, output, buffer);
+    do {
+        got = listen_once(tool, output, buffer, guardian, ret_report);
         if (!stopped && dora__tool_stopped(tool->options)) {
             stopped = true;
             kill_at = dora__now() + STOP_GRACE;
-            (void)kill(target, SIGTERM);
-        } else if (stopped && dora__now() >= kill_at) {
-            (void)kill(target, SIGKILL);
+            signal_tool(guardian, SIGTERM);
+        } else if (dora__now() >= kill_at) {
+            signal_tool(guardian, SIGKILL);
         }
-    }
-    if (stopped)
-        (void)kill(target, SIGKILL);
+    } while (got == -EAGAIN ||
+             (got == 1 && ret_report->type == DORA__REPORT_SPAWNED));
     listen_last(tool, output, buffer);
-    return stopped;
+    if (got == -EIO)
+        complain(tool, "dora-guardian, which ran it, was killed");
+    if (got < 0)
+        return got;
+    if (ret_report->type == DORA__REPORT_FAILED)
+        return ret_report->code == 0 ? -EIO : -ret_report->code;
+    /* The terminal may have told it first. */
+    if (stopped ||
+        (ret_report->status != 0 && dora__tool_stopped(tool->options)))
+        return -EINTR;
+    return 0;
 }
 
 int
 dora__tool_run(const struct dora__tool *tool, char **argv)
 {
+    struct dora__guardian guardian = DORA__GUARDIAN_NONE;
     struct dora__output output = DORA__OUTPUT_NONE;
+    struct dora__report report = {0};
     DORA_AUTOFREE char *buffer = malloc(READ_SIZE);
     DORA_AUTOFREE char *program = NULL;
     DORA_AUTOCLOSE int writing = -1;
-    bool stopped;
-    pid_t pid = 0;
-    int status = 0;
     int code = buffer == NULL ? -ENOMEM
                : dora__tool_stopped(tool->options)
                    ? -EINTR
@@ -259,16 +225,12 @@ dora__tool_run(const struct dora__tool *tool, char **argv)
     if (code == 0)
         code = dora__output_open(&output, 0, &writing);
     if (code == 0)
-        code = spawn(tool, program, argv, writing, &pid);
+        code = spawn(tool, program, argv, writing, &guardian);
     if (code == 0) {
         (void)close(dora__take_fd(&writing));
-        stopped = attend(tool, pid, &output, buffer);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-        /* The terminal may have told it first. */
-        if (stopped || (status != 0 && dora__tool_stopped(tool->options)))
-            code = -EINTR;
+        code = attend(tool, &guardian, &output, buffer, &report);
     }
+    dora__guardian_reap(&guardian);
     dora__output_close(&output);
-    return code < 0 ? code : status;
+    return code < 0 ? code : report.status;
 }

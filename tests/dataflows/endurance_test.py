@@ -5,7 +5,7 @@ import glob
 import os
 
 from harness import FlowTest, Node, either, has_long_form, settings
-from orphans_test import guardian_of
+from orphans_test import guardians_of
 
 #: Said by each node that stays, once everything has been in use and at the end.
 SIZES = """
@@ -121,7 +121,7 @@ class Endurance(FlowTest):
             for name, (script, keys) in NODES.items()
         }, timeout=either(60, 1800))
         self.hear("warm", 1800)
-        guardian = guardian_of(running.pid)
+        _, guardian = guardians_of(running.pid)
         first = [size_of(running.pid), size_of(guardian)], shared(running.pid)
         self.tell("measured")
         self.hear("sent", 1800)

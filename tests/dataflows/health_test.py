@@ -143,7 +143,7 @@ class Health(FlowTest):
         })
         running.expect("here")
         job = [running.pid, *descendants(running.pid)]
-        self.assertEqual(len(job), 3)  # the guardian, the node
+        self.assertEqual(len(job), 4)  # both of the guardian, the node
         for pid in job:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(2 * TIMEOUT)
