@@ -5,6 +5,7 @@
 #include "pythons.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -498,8 +499,32 @@ test_interpreter_choice_survives_want_of_memory(void **state)
     assert_true(n > 20);
 }
 
+/* A wrapper that starts a daemon. */
+static void
+test_interpreter_that_is_asked_leaves_nothing(void **state)
+{
+    struct world *world = *state;
+    struct dora__graph_node node = node_of("node.py", "../wrapper");
+    char text[512];
+    FILE *file;
+    int pid = 0;
+
+    (void)snprintf(text, sizeof text,
+                   "#!/bin/sh\nenv -i setsid sleep 100 >/dev/null &\n"
+                   "echo $! > %s/pid\nprintf '%%s\\n' %s/base2/python3.13 "
+                   "%s/base2/python3.13 3.13.0 yes\n",
+                   world->root, world->root, world->root);
+    make_file(world, "wrapper", 0755, text);
+    assert_runs(world, &node, "libexec/two", "base2/python3.13");
+    file = fopen(below(world, "pid"), "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    (void)fclose(file);
+    assert_int_equal(kill(pid, 0), -1);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(test_interpreter_default_is_python3_on_path),
@@ -526,8 +551,10 @@ main(void)
         IN_WORLD(test_interpreter_builds_are_listed),
         IN_WORLD(test_interpreter_survives_want_of_memory),
         IN_WORLD(test_interpreter_choice_survives_want_of_memory),
+        IN_WORLD(test_interpreter_that_is_asked_leaves_nothing),
     };
 
     (void)alarm(300);
+    built = argc > 1 ? argv[1] : built;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,7 +284,7 @@ test_launcher_free_threaded_gets_a_process(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(test_launcher_claims_what_is_python),
@@ -301,5 +301,6 @@ main(void)
     };
 
     (void)alarm(300);
+    built = argc > 1 ? argv[1] : built;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+const char *built = "build";
+
 const char *
 below(struct world *world, const char *name)
 {
@@ -73,6 +75,18 @@ set_table(struct world *world)
     make_file(world, "libexec/pythons", 0644, text);
 }
 
+static void
+set_guardian(struct world *world)
+{
+    char path[256], *real;
+
+    (void)snprintf(path, sizeof path, "%s/dora-guardian", built);
+    real = realpath(path, NULL);
+    assert_non_null(real);
+    assert_int_equal(symlink(real, below(world, "libexec/dora-guardian")), 0);
+    free(real);
+}
+
 int
 setup(void **state)
 {
@@ -85,6 +99,7 @@ setup(void **state)
                    world->root);
     (void)snprintf(world->flow, sizeof world->flow, "%s/flow", world->root);
     set_table(world);
+    set_guardian(world);
     make_file(world, "libexec/one", 0755, "");
     make_file(world, "libexec/two", 0755, "");
     make_file(world, "base1/python3.11", 0755, "\177ELF 1");

@@ -19,6 +19,9 @@ struct world {
     char path[512]; /* of below() */
 };
 
+/* Directory of dora-guardian. */
+extern const char *built;
+
 /* For cmocka: *state is a world. */
 int setup(void **state);
 int teardown(void **state);

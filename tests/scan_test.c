@@ -183,7 +183,7 @@ test_scan_follows_links_as_python_does(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         IN_WORLD(test_scan_lets_known_modules_inside),
@@ -196,5 +196,6 @@ main(void)
     };
 
     (void)alarm(300);
+    built = argc > 1 ? argv[1] : built;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,6 +260,7 @@ request_from_path(const struct dora__python_question *question,
 {
     static const char *const names[] = {"python3", "python"};
     const struct dora__python_place place = {
+        .libexec = question->site->libexec,
         .directory = question->site->directory,
         .environment = question->site->environment,
     };

@@ -60,6 +60,7 @@ struct dora__python {
 
 /* Where an interpreter that has to be asked would run. */
 struct dora__python_place {
+    const char *libexec; /* directory of the helper programs */
     const char *directory;
     const char *const *environment;
 };

@@ -2,18 +2,18 @@
  * and those of no build. They are run.
  *
  * An interpreter that is asked gets no input, a process group of its own and a
- * limit of time; whatever it started is killed with it. */
+ * limit of time; whatever it started is killed with it, by a guardian that it
+ * has for itself. */
+#include "guardian/guardian_client.h"
 #include "host/kind.h"
 #include "interpreter.h"
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
-enum { MAX_ANSWER = 4 * 4096 + 64 };
+enum { MAX_ANSWER = 4 * 4096 + 64, TICK_MS = 1000 };
 #define TIME_LIMIT ((int64_t)10 * 1000000000)
 
 static char question[] =
@@ -39,43 +39,28 @@ static char question[] =
     "sys.stdout.buffer.write(os.fsencode(t))\n";
 
 static int
-spawn(const char *program, const char *path,
-      const struct dora__python_place *place, int output, pid_t *ret_pid)
+spawn(char *program, char *path, const struct dora__python_place *place,
+      int output, struct dora__guardian *guardian)
 {
-    char *argv[] = {(char *)path, "-I", "-c", question, NULL};
-    char *const empty[] = {NULL};
-    char *const *envp =
-        place->environment ? (char *const *)place->environment : empty;
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t all, none;
-    int result;
+    static const uint32_t places[] = {STDOUT_FILENO, STDERR_FILENO};
+    DORA_AUTOCLOSE int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    char *const programs[] = {program, NULL};
+    char *const argv[] = {path, "-I", "-c", question, NULL};
+    const int fds[] = {output, null};
+    const struct dora__spawn how = {
+        .programs = programs,
+        .directory = place->directory,
+        .argv = argv,
+        .env = (char *const *)place->environment,
+        .fds = fds,
+        .places = places,
+        .fd_count = DORA_COUNT(fds),
+    };
+    int result = null < 0 ? -errno : 0;
 
-    (void)sigfillset(&all);
-    (void)sigemptyset(&none);
-    if (posix_spawn_file_actions_init(&files))
-        return -ENOMEM;
-    if (posix_spawnattr_init(&attributes)) {
-        (void)posix_spawn_file_actions_destroy(&files);
-        return -ENOMEM;
-    }
-    (void)posix_spawnattr_setpgroup(&attributes, 0);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &all);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP |
-                                                    POSIX_SPAWN_SETSIGMASK |
-                                                    POSIX_SPAWN_SETSIGDEF);
-    result = posix_spawn_file_actions_addchdir_np(&files, place->directory);
-    result |= posix_spawn_file_actions_addopen(&files, STDIN_FILENO,
-                                               "/dev/null", O_RDONLY, 0);
-    result |= posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-    result |= posix_spawn_file_actions_addopen(&files, STDERR_FILENO,
-                                               "/dev/null", O_WRONLY, 0);
     if (!result)
-        result = posix_spawn(ret_pid, program, &files, &attributes, argv, envp);
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)posix_spawn_file_actions_destroy(&files);
-    return -result;
+        result = dora__guardian_start(place->libexec, guardian, NULL);
+    return result < 0 ? result : dora__guardian_spawn(guardian, 0, &how);
 }
 
 /* Everything that is said until the other side closes; -ETIMEDOUT. */
@@ -103,6 +88,24 @@ listen_to(int fd, char *text, size_t limit)
         }
         size += (size_t)got;
     }
+}
+
+/* Until it has exited, which it does after its answer: with code 0 or not. */
+static bool
+has_succeeded(const struct dora__guardian *guardian)
+{
+    struct pollfd ready = {.fd = guardian->socket, .events = POLLIN};
+    int64_t deadline = dora__now() + TIME_LIMIT;
+    struct dora__report report;
+    int got;
+
+    do {
+        (void)poll(&ready, 1, TICK_MS);
+        got = dora__guardian_read(guardian, &report);
+    } while (
+        dora__now() < deadline &&
+        (got == -EAGAIN || (got == 1 && report.type == DORA__REPORT_SPAWNED)));
+    return got == 1 && report.type == DORA__REPORT_EXITED && report.status == 0;
 }
 
 static int
@@ -136,27 +139,24 @@ dora__python_ask(const char *path, const char *stable,
                  const struct dora__python_place *place,
                  struct dora__python_answer *ret_answer)
 {
+    struct dora__guardian guardian = DORA__GUARDIAN_NONE;
     DORA_AUTOFREE char *text = malloc(MAX_ANSWER + 1);
-    int ends[2], status, result;
-    pid_t pid;
+    int ends[2], result;
 
     if (!text)
         return -ENOMEM;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
-    result = spawn(stable ? stable : path, path, place, ends[1], &pid);
+    result = spawn((char *)(uintptr_t)(stable ? stable : path),
+                   (char *)(uintptr_t)path, place, ends[1], &guardian);
     (void)close(ends[1]);
-    if (result < 0) {
-        (void)close(ends[0]);
-        return result == -ENOMEM ? result : -ENOENT;
-    }
-    result = listen_to(ends[0], text, MAX_ANSWER);
+    if (!result)
+        result = listen_to(ends[0], text, MAX_ANSWER);
+    if (!result && !has_succeeded(&guardian))
+        result = -ENOENT;
     (void)close(ends[0]);
+    dora__guardian_reap(&guardian);
     if (result < 0)
-        (void)kill(-pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (result < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
-        return -ENOENT;
+        return result == -ENOMEM ? result : -ENOENT;
     return parse_answer(text, ret_answer);
 }

@@ -254,6 +254,7 @@ static int
 identify(struct job *job, struct dora_error *err)
 {
     const struct dora__python_place place = {
+        .libexec = job->site->libexec,
         .directory = job->site->directory,
         .environment = job->site->environment,
     };
