@@ -21,7 +21,7 @@ struct dora__guest {
     /* Fixed by open. */
     char *id, *directory, *base, *program;
     char **argv, **env;
-    int stdout_fd, stderr_fd;
+    int stdout_fd, stderr_fd, guardian_fd;
     cpu_set_t cpus; /* to keep to; none: any */
     bool say_faults;
     struct dora__attachment attachment; /* descriptors of our own; -1: gone */
@@ -93,6 +93,19 @@ int dora__inhost_call(struct dora__guest *guest, const char *name,
 
 /* A new dict: what the bootstrap may call and know. */
 PyObject *dora__inhost_calls(struct dora__guest *guest);
+
+/* --- inhost_programs.c: what programs.py may call ------------------------- */
+
+/* (table, programs, argv, env, places, directory, default signals, blocked
+ * ones, session, group, umask, uid, gid, groups): process id, step, errno. The
+ * table gets its link by its id, unless `step` says what it failed at. */
+PyObject *dora__inhost_start_program(struct dora__guest *guest, PyObject *args);
+/* (links, milliseconds): which of them has something to say, or -1: none in
+ * that time, or a signal came. */
+PyObject *dora__inhost_await_links(PyObject *args);
+/* (table, id, keep): status and usage of that process, which has ended; None:
+ * it is not in the table. Takes it out of it unless it is to be kept. */
+PyObject *dora__inhost_take_end(PyObject *args);
 
 /* --- inhost_press.c ------------------------------------------------------- */
 

@@ -123,44 +123,6 @@ def mend_threading(threading):
     threading._active[ident] = main
 
 
-children = set()  # programs that have been started; most of them
-
-
-def mend_posixsubprocess(module):
-    # Children get this interpreter's environment and streams, and no blocked
-    # signals.
-    fork_exec = module.fork_exec
-
-    def fork(*args):
-        args = list(args)
-        if args[5] is None:
-            args[5] = [key + b"=" + value
-                       for key, value in os.environ._data.items()]
-        for at, fd in ((6, 0), (9, 1), (11, 2)):
-            given = fd if args[at] == -1 else args[at]
-            args[at] = own_fds.get(given, given)
-        mask = _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        try:
-            pid = fork_exec(*args)
-        finally:
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        children.add(pid)
-        return pid
-
-    module.fork_exec = fork
-
-
-def end_children():
-    """Those that are left: nobody else knows of them."""
-    for pid in children:
-        try:
-            if os.waitpid(pid, os.WNOHANG) == (0, 0):
-                end_process(pid, _signal.SIGKILL)
-                os.waitpid(pid, 0)
-        except OSError:
-            pass
-
-
 def mend_spawn(module):
     # Its children import dora.
     os.environ["DORA_RUN_PYTHON"] = sys.executable
@@ -182,9 +144,6 @@ def leave_as(status):
     atexit._clear()
     sys.unraisablehook = callable
     leave(status)
-
-
-end_process = os.kill
 
 
 def own_exits():
@@ -279,7 +238,7 @@ def own_environment():
 
 
 nothing = io.FileIO(os.devnull)  # what its stdin is, were that closed
-own_fds = {0: nothing.fileno(), 1: stdout, 2: stderr}
+own_fds.update({0: nothing.fileno(), 1: stdout, 2: stderr})
 
 
 class Lines(io.BufferedWriter):
@@ -347,50 +306,6 @@ def own_descriptors():
         setattr(os, name, function)
         setattr(posix, name, function)
     builtins.open = io.open = file_opener(file_open, open_stream)
-
-
-def own_programs():
-    # As mend_posixsubprocess does.
-    def own_spawn(spawn):
-        def spawned(path, argv, env, /, *, file_actions=None, setsigmask=(),
-                    **keys):
-            streams = [(os.POSIX_SPAWN_DUP2, own, fd)
-                       for fd, own in own_fds.items()]
-            pid = spawn(path, argv, os.environ if env is None else env,
-                        file_actions=[*streams, *(file_actions or ())],
-                        setsigmask=setsigmask, **keys)
-            children.add(pid)
-            return pid
-
-        return spawned
-
-    # "Any child" is one of the thread's own, not another node's.
-    own_only = 0x20000000  # __WNOTHREAD
-
-    def own_wait(wait):
-        def waited(pid, options, /):
-            ended = wait(pid, options if pid > 0 else options | own_only)
-            children.discard(ended[0])
-            return ended
-
-        return waited
-
-    waitid = os.waitid
-
-    def own_waitid(kind, number, options, /):
-        if kind not in (os.P_PID, os.P_PIDFD):
-            options |= own_only
-        return waitid(kind, number, options)
-
-    os.posix_spawn = own_spawn(os.posix_spawn)
-    os.posix_spawnp = own_spawn(os.posix_spawnp)
-    os.waitpid, os.wait4 = own_wait(os.waitpid), own_wait(os.wait4)
-    os.wait = lambda: os.waitpid(-1, 0)
-    os.wait3 = lambda options: os.wait4(-1, options)
-    os.waitid = own_waitid
-    for name in ("posix_spawn", "posix_spawnp", "wait", "wait3", "wait4",
-                 "waitid", "waitpid"):
-        setattr(posix, name, getattr(os, name))
 
 
 def own_stacks():
@@ -570,7 +485,7 @@ def end(left):
             threading._threading_atexits.clear()  # it comes here once more
     finally:
         atexit._run_exitfuncs()
-        end_children()
+        end_programs()
 
 
 guard_extensions()

@@ -192,6 +192,24 @@ call_file_opener(PyObject *Py_UNUSED(self), PyObject *args)
     return function;
 }
 
+static PyObject *
+call_start_program(PyObject *self, PyObject *args)
+{
+    return dora__inhost_start_program(guest_of(self), args);
+}
+
+static PyObject *
+call_await_links(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    return dora__inhost_await_links(args);
+}
+
+static PyObject *
+call_take_end(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    return dora__inhost_take_end(args);
+}
+
 static PyMethodDef methods[] = {
     {"sleeper", call_sleeper, METH_O, NULL},
     {"file_opener", call_file_opener, METH_VARARGS, NULL},
@@ -200,6 +218,9 @@ static PyMethodDef methods[] = {
     {"acted", call_acted, METH_O, NULL},
     {"leave", call_leave, METH_O, NULL},
     {"interrupt", call_interrupt, METH_NOARGS, NULL},
+    {"start_program", call_start_program, METH_VARARGS, NULL},
+    {"await_links", call_await_links, METH_VARARGS, NULL},
+    {"take_end", call_take_end, METH_VARARGS, NULL},
 };
 
 static PyObject *

@@ -68,6 +68,7 @@ free_guest(struct dora__guest *g)
     close_attachment(&g->attachment);
     dora__close_fd(&g->stdout_fd);
     dora__close_fd(&g->stderr_fd);
+    dora__close_fd(&g->guardian_fd);
     free(g->id);
     free(g->directory);
     free(g->base);
@@ -100,6 +101,7 @@ fill(struct dora__guest *g, const struct dora__guest_options *o)
     g->env = copy_list(o->env);
     g->stdout_fd = duplicate(o->stdout_fd);
     g->stderr_fd = duplicate(o->stderr_fd);
+    g->guardian_fd = duplicate(o->guardian_fd);
     g->attachment.node = o->attachment.node;
     g->attachment.control_fd = duplicate(o->attachment.control_fd);
     g->attachment.heaps_fd = duplicate(o->attachment.heaps_fd);
@@ -107,7 +109,7 @@ fill(struct dora__guest *g, const struct dora__guest_options *o)
     g->attachment.doorbell_fd = duplicate(o->attachment.doorbell_fd);
     return g->id != NULL && g->directory != NULL && g->base != NULL &&
            g->program != NULL && g->argv != NULL && g->env != NULL &&
-           g->stdout_fd >= 0 && g->stderr_fd >= 0 &&
+           g->stdout_fd >= 0 && g->stderr_fd >= 0 && g->guardian_fd >= 0 &&
            g->attachment.control_fd >= 0 && g->attachment.heaps_fd >= 0 &&
            g->attachment.heaps_ro_fd >= 0 && g->attachment.doorbell_fd >= 0;
 }
@@ -122,7 +124,7 @@ open_guest(const struct dora__guest_options *options,
         return dora__fail(err, ENOMEM, "no memory for it");
     (void)pthread_mutex_init(&g->lock, NULL);
     (void)pthread_cond_init(&g->changed, NULL);
-    g->stdout_fd = g->stderr_fd = -1;
+    g->stdout_fd = g->stderr_fd = g->guardian_fd = -1;
     g->attachment = (struct dora__attachment){-1, -1, -1, -1, 0};
     if (!fill(g, options)) {
         int failed = errno;

@@ -11,12 +11,13 @@
 
 enum { NO_SITE = 6 }; /* in sys.flags */
 
-/* inhost.py, as it is. */
+/* programs.py and inhost.py, as they are. */
 extern const char dora__inhost_source[];
 __asm__(".section .rodata\n"
         ".hidden dora__inhost_source\n"
         ".global dora__inhost_source\n"
         "dora__inhost_source:\n"
+        ".incbin \"pyapi/inhost/programs.py\"\n"
         ".incbin \"pyapi/inhost/inhost.py\"\n"
         ".byte 0\n"
         ".previous\n");

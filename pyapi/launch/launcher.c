@@ -75,6 +75,7 @@ find_node_program(const struct dora__graph_node *node,
                   const struct dora__site *site)
 {
     const struct dora__python_place place = {
+        .libexec = site->libexec,
         .directory = site->directory,
         .environment = site->environment,
     };

@@ -46,6 +46,7 @@ make_guest(struct dora_dataflow *flow, struct dora__member *member,
         .cpu_count = member->node->cpu_count,
         .stdout_fd = stdout_fd,
         .stderr_fd = stderr_fd,
+        .guardian_fd = flow->guardian.socket,
         .say_faults = flow->options.say_faults,
     };
     int code = dora__member_environment(flow, member, &environment);

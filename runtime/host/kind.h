@@ -58,6 +58,7 @@ struct dora__guest_options {
     const uint32_t *cpus; /* to keep to */
     size_t cpu_count;     /* 0: any */
     int stdout_fd, stderr_fd;
+    int guardian_fd; /* the socket on which programs are asked for */
     bool say_faults; /* of the options */
 };
 
@@ -95,7 +96,7 @@ struct dora__guest_class {
     void (*free)(struct dora__guest *guest);
 };
 
-enum { DORA__GUEST_VERSION = 1 };
+enum { DORA__GUEST_VERSION = 2 };
 
 struct dora_kind {
     const char *name;

@@ -104,6 +104,108 @@ DOES = {
     """,
 }
 
+#: What programs that it starts are to it, and what they find.
+PROGRAMS = {
+    "what-they-find": """
+        os.umask(0o027)
+        os.mkdir("below")
+        r, w = os.pipe()
+        os.dup2(r, 900, False)      # one that dora-run has not
+        facts = ("umask; ls -d below; echo $MINE; ls /proc/self/fd | tr '\\n' ' ';"
+                 "grep -E 'Sig(Blk|Ign)' /proc/self/status; readlink /proc/self/fd/0;"
+                 "nproc; wc -c <&0")
+        for how in ({}, {"close_fds": False}, {"restore_signals": False},
+                    {"cwd": "below", "umask": 0o077}):
+            subprocess.run(facts, shell=True, pass_fds=[900] * ("close_fds" not in how),
+                           env={**os.environ, "MINE": "own"}, **how)
+        os.write(w, b"12345")
+        os.close(w)
+        print(subprocess.run(["wc", "-c"], stdin=r, capture_output=True).stdout)
+    """,
+    "what-cannot-start": """
+        def attempt(what, *args, **keys):
+            try: print(what(*args, **keys))
+            except Exception as error: print(type(error).__name__, error)
+        open("text", "w").close()
+        for how in ({"args": ["/nowhere"]}, {"args": ["no-such-program"]},
+                    {"args": ["./text"]}, {"args": ["true"], "cwd": "/nowhere"},
+                    {"args": ["a\\0b"]}, {"args": [1]}, {"args": []},
+                    {"args": ["true"], "process_group": 0, "start_new_session": True},
+                    {"args": "exit 3", "shell": True},
+                    {"args": ["zzz"], "executable": "/bin/true"}):
+            attempt(subprocess.call, **how)
+        attempt(os.posix_spawn, "/nowhere", ["x"], {})
+        attempt(os.posix_spawnp, "no-such-program", ["x"], os.environ)
+        attempt(os.posix_spawn, "/bin/true", [], {})
+        attempt(os.waitpid, -1, 0)
+    """,
+    "where-they-belong": """
+        ids = "cut -d' ' -f5,6 /proc/$$/stat | tr ' ' '\\n' | grep -cx $$"
+        for how in ({}, {"process_group": 0}, {"start_new_session": True}):
+            subprocess.run(ids, shell=True, **how)
+        for how in ({}, {"setpgroup": 0}, {"setsid": True}):
+            os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", ids], os.environ, **how), 0)
+        leader = subprocess.Popen(["sleep", "100"], process_group=0)
+        member = subprocess.Popen(["sleep", "100"], process_group=leader.pid)
+        print(os.getpgid(member.pid) == leader.pid)
+        os.killpg(leader.pid, signal.SIGTERM)
+        print(os.waitpid(-leader.pid, 0)[1], os.waitpid(-leader.pid, 0)[1])
+        if os.getuid() == 0:
+            subprocess.run("id -u; id -g; id -G", shell=True, user=65534, group=65533,
+                           extra_groups=[7, 9])
+    """,
+    "files-of-posix-spawn": """
+        actions = [(os.POSIX_SPAWN_OPEN, 5, "made", os.O_WRONLY | os.O_CREAT, 0o640),
+                   (os.POSIX_SPAWN_DUP2, 5, 1), (os.POSIX_SPAWN_CLOSE, 5),
+                   (os.POSIX_SPAWN_DUP2, 1, 2)]
+        command = "echo out; echo err >&2; ls /proc/$$/fd"
+        child = os.posix_spawn("/bin/sh", ["sh", "-c", command], {"PATH": "/bin"},
+                               file_actions=actions)
+        print(os.waitpid(child, 0)[1], open("made").read(), oct(os.stat("made").st_mode))
+        os.waitpid(os.posix_spawn("/bin/grep", ["grep", "Sig[BI]", "/proc/self/status"], {},
+                                  setsigmask=[signal.SIGUSR1],
+                                  setsigdef=[signal.SIGPIPE]), 0)
+    """,
+    "how-they-are-waited-for": """
+        def attempt(what, *args):
+            try: return what(*args)
+            except OSError as error: return error
+        child = subprocess.Popen(["sleep", "100"])
+        print(os.waitpid(child.pid, os.WNOHANG), os.wait3(os.WNOHANG)[:2], child.poll(),
+              os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG))
+        child.send_signal(signal.SIGSTOP)
+        child.kill()
+        fd = os.pidfd_open(child.pid)
+        print(os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOWAIT)[1:])
+        os.kill(child.pid, 0)                     # not reaped: its number is its own
+        os.close(os.pidfd_open(child.pid))
+        print(child.wait(), attempt(os.kill, child.pid, 0), attempt(os.waitpid, child.pid, 0))
+        child = subprocess.Popen(["sh", "-c", "kill -SEGV $$"])
+        print(os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT).si_pid == child.pid,
+              os.WTERMSIG(os.waitpid(0, 0)[1]), child.wait())
+        child = subprocess.Popen(["sh", "-c", "while [ $((n += 1)) -lt 100000 ]; do :; done"])
+        _, status, usage = os.wait4(child.pid, 0)
+        print(status, usage.ru_utime > 0, usage.ru_maxrss > 0)
+        children = [subprocess.Popen(["sh", "-c", f"exit {n}"]) for n in range(20)]
+        codes = []
+        threads = [threading.Thread(target=lambda c=c: codes.append(c.wait())) for c in children]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(sorted(codes))
+        print(attempt(os.wait))
+    """,
+    "asyncio": """
+        import asyncio
+        async def one(n):
+            child = await asyncio.create_subprocess_shell(
+                f"read x; echo $x {n}; exit {n}", stdin=-1, stdout=-1)
+            return (await child.communicate(b"in\\n"))[0], await child.wait()
+        async def all():
+            return await asyncio.gather(*map(one, range(20)))
+        print(asyncio.run(all()))
+    """,
+}
+
 HEAD = """\
 import _thread, atexit, os, signal, subprocess, sys, threading, time
 from dora import Node
@@ -138,6 +240,9 @@ class Alike(InsideTest):
 
     def test_deeds(self):
         self.compare(DOES)
+
+    def test_programs(self):
+        self.compare(PROGRAMS)
 
 
 class Output(InsideTest):

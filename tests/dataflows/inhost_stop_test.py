@@ -27,6 +27,7 @@ ENDS = {
     """,
     "next": "while True: node.next()",
     "generator": "all(True for _ in iter(int, 1))",
+    "program": "subprocess.run(['sleep', '1000'])",
 }
 LOCKS = {
     "event": "threading.Event().wait()",
@@ -62,7 +63,6 @@ WAITS = {
     "select": "select.select([], [], [])",
     "asyncio": "asyncio.run(asyncio.sleep(1000))",
     "read": "a, b = os.pipe(); os.read(a, 1)",
-    "program": "subprocess.run(['sleep', '1000'])",
 }
 HOLDS = {  # the interpreter's lock as well
     "sum": "sum(range(10 ** 12))",
