@@ -369,7 +369,7 @@ static void
 test_dataflow_idle_one_wakes_nobody(void **state)
 {
     struct dora_node_stats stats = {0};
-    unsigned long before;
+    unsigned long before, woken = 1;
     struct run run;
 
     (void)state;
@@ -388,11 +388,15 @@ test_dataflow_idle_one_wakes_nobody(void **state)
         (void)usleep(1000);
         assert_int_equal(dora_dataflow_node_stats(run.flow, 1, &stats), 0);
     }
-    /* Past the notice that names who has not joined, and what else settles. */
-    (void)usleep(2500000);
-    before = switches();
-    (void)usleep(500000);
-    assert_int_equal(switches(), before);
+    /* Past the notice that names who has not joined, and what else settles; on
+     * a busy machine that takes its time. */
+    (void)usleep(2000000);
+    for (unsigned i = 0; i < 10 && woken > 0; i++) {
+        before = switches();
+        (void)usleep(500000);
+        woken = switches() - before;
+    }
+    assert_int_equal(woken, 0);
     dora_dataflow_stop(run.flow);
     expect_success(&run);
     unload(&run);
