@@ -63,8 +63,8 @@ def weakened(text, function, pattern, replacement):
     if start is None:
         return None
     end = text.index("\n}", start.end())
-    body, count = re.subn(pattern, replacement, text[start.start():end], 1,
-                          re.S)
+    body, count = re.subn(pattern, replacement, text[start.start():end], count=1,
+                          flags=re.S)
     return text[:start.start()] + body + text[end:] if count else None
 
 
