@@ -5,7 +5,7 @@ conda's own, where there is one."""
 import os
 import subprocess
 
-from conda import environments
+from conda import SOURCE, environments
 from harness import FlowTest, Node, settings
 from interpreters_test import make_conda
 from run_dataflows import facts, has_numpy
@@ -25,14 +25,6 @@ PASS_ON = """
             print(sys.prefix, np.__version__, int(array.sum()),
                   np.__file__.startswith(sys.prefix + "/"))
             node.send_output("out", event["value"])
-"""
-
-SOURCE = """
-    from dora import Node
-    from probe import place
-    with Node().send_output_raw("out", 100_000) as buffer:
-        memoryview(buffer)[:] = bytes(range(250)) * 400
-        print(*place(buffer))
 """
 
 SINK = """
